@@ -1,0 +1,184 @@
+# Atalaia: one non-recursive Makefile. `make help` lists what it can do.
+# Objects go to build/$(MODE)/; MODE is debug (default for tests), release, asan or tsan. New .c files are picked up by folder, nothing to register here.
+
+MODE     ?= release
+CC       ?= cc
+PREFIX   ?= /usr
+LIBEXEC  ?= $(PREFIX)/lib/atalaia
+PYTHON   ?= /usr/bin/python3
+B        := build/$(MODE)
+VERSION  := 0.1.0
+
+PKGS     := libuv libcurl libcjson sqlite3 libzstd libarchive inih libseccomp openssl
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+SODIUM     := $(shell pkg-config --exists libsodium 2>/dev/null && echo yes)
+ifeq ($(SODIUM),yes)
+FEATURES += -DHAVE_SODIUM
+PKG_LIBS += -lsodium
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wno-unused-parameter
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+MODE_debug   := -O1 -g
+MODE_release := -O2 -g -DNDEBUG -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+MODE_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+MODE_tsan    := -O1 -g -fsanitize=thread
+ifeq ($(MODE_$(MODE)),)
+$(error MODE=$(MODE) is not known: use debug, release, asan or tsan)
+endif
+
+CFLAGS   ?=
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Icommon $(PKG_CFLAGS) $(FEATURES) $(WARN) $(HARDEN) $(MODE_$(MODE)) -DATALAIA_VERSION='"$(VERSION)"' -MMD -MP $(CFLAGS)
+LDFLAGS  ?=
+ALL_LDFLAGS := $(MODE_$(MODE)) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+LIBS     := $(PKG_LIBS) -lmbedtls -lmbedx509 -lmbedcrypto -lhttp_parser -lpthread -ldl -lm
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+# common/: one archive for everybody.
+COMMON_SRC := $(wildcard common/*/*.c)
+COMMON     := $(B)/libcommon.a
+
+# A part: folder, program name. Its objects but main.o also form an archive, so that tests can link them.
+PARTS := agent agent/fetch agent/scan roles/update-agent roles/console roles/publisher roles/operator
+PROG_agent              := atalaia-agent
+PROG_agent/fetch        := atalaia-fetch
+PROG_agent/scan         := atalaia-scan
+PROG_roles/update-agent := atalaia-update-agent
+PROG_roles/console      := atalaia-console
+PROG_roles/publisher    := atalaia-repo
+PROG_roles/operator     := atalaia
+
+PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
+PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
+
+.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench fuzz torture lab sanitize
+all: $(PROGRAMS)
+
+help:
+	@echo 'make            build every program into build/$$MODE (MODE=debug|release|asan|tsan, now: $(MODE))'
+	@echo 'make demo       install what is missing, build, run server + branch + workstation here and show an update and a detection'
+	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
+	@echo 'make check      style, layers and static analysis'
+	@echo 'make sanitize   unit, golden and corpus tests under ASan+UBSan and TSan'
+	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
+	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
+	@echo 'make bench      measurements beside real peers, as ratios'
+	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
+	@echo 'make install    DESTDIR= PREFIX=/usr'
+	@echo 'make clean      remove build/'
+
+$(COMMON): $(call obj,$(COMMON_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+define PART_RULES
+$(B)/$(1)/lib.a: $$(call obj,$$(filter-out $(1)/main.c,$$(wildcard $(1)/*.c)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+$(B)/$$(PROG_$(1)): $(B)/$(1)/main.o $(B)/$(1)/lib.a $(COMMON)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach p,$(PARTS),$(eval $(call PART_RULES,$(p))))
+
+$(B)/tuf-client: $(call obj,$(wildcard tests/tuf-client/*.c)) $(COMMON)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Tests: tests/unit/PART/test_x.c links PART's archive and may include its headers; PART is common, agent, fetch, scan, update-agent, ...
+TEST_PART_common       := common
+TEST_PART_agent        := agent
+TEST_PART_fetch        := agent/fetch
+TEST_PART_scan         := agent/scan
+TEST_PART_update-agent := roles/update-agent
+TEST_PART_console      := roles/console
+TEST_PART_publisher    := roles/publisher
+TEST_PART_operator     := roles/operator
+part_lib = $(if $(filter common,$(1)),,$(B)/$(TEST_PART_$(1))/lib.a)
+UNIT_SRC   := $(wildcard tests/unit/*/test_*.c)
+UNIT_BIN   := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC))
+FUZZ_SRC   := $(wildcard tests/fuzz/*/fuzz_*.c)
+REPLAY_BIN := $(patsubst tests/%.c,$(B)/tests/%,$(FUZZ_SRC))
+TESTLIB    := $(call obj,$(wildcard tests/lib/*.c))
+
+define TEST_RULES
+$(B)/tests/unit/$(1)/%.o: ALL_CFLAGS += -Itests/lib $(if $(filter common,$(1)),,-I$(TEST_PART_$(1)))
+$(B)/tests/fuzz/$(1)/%.o: ALL_CFLAGS += -Itests/lib $(if $(filter common,$(1)),,-I$(TEST_PART_$(1)))
+$(B)/tests/unit/$(1)/test_%: $(B)/tests/unit/$(1)/test_%.o $(TESTLIB) $(call part_lib,$(1)) $(COMMON)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) -lcmocka
+$(B)/tests/fuzz/$(1)/fuzz_%: $(B)/tests/fuzz/$(1)/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTLIB) $(call part_lib,$(1)) $(COMMON)
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach p,common agent fetch scan update-agent console publisher operator,$(eval $(call TEST_RULES,$(p))))
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+deps:
+	@packaging/deps.sh build
+deps-test:
+	@packaging/deps.sh test
+
+unit: $(UNIT_BIN)
+	@tests/lib/run-units.sh $(B) $(UNIT_BIN)
+
+corpus: $(REPLAY_BIN)
+	@tests/lib/run-corpora.sh $(B) $(REPLAY_BIN)
+
+integration: all
+	ATALAIA_BIN=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/golden tests/integration
+
+# Two makes, so that packages that `deps` installs are seen by pkg-config.
+test: deps-test
+	@$(MAKE) --no-print-directory MODE=release all
+	@$(MAKE) --no-print-directory MODE=debug unit corpus
+	@$(MAKE) --no-print-directory MODE=release integration
+
+demo: deps
+	@packaging/deps.sh demo
+	@$(MAKE) --no-print-directory MODE=release all
+	@tests/demo/demo.sh build/release
+
+check: style layers static
+style:
+	@tests/lib/style.sh
+layers:
+	@tests/lib/layers.sh
+static:
+	@packaging/deps.sh static
+	@tests/lib/static.sh
+
+sanitize:
+	@$(MAKE) --no-print-directory MODE=asan unit corpus
+	@$(MAKE) --no-print-directory MODE=tsan unit
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@packaging/deps.sh fuzz
+	@tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZ)
+
+torture:
+	@tests/torture/run.sh
+bench:
+	@tests/bench/run.sh
+lab:
+	@tests/torture/lab.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)/etc/atalaia
+	for p in atalaia atalaia-repo; do install -m 755 $(B)/$$p $(DESTDIR)$(PREFIX)/bin/; done
+	for p in atalaia-agent atalaia-console atalaia-update-agent; do install -m 755 $(B)/$$p $(DESTDIR)$(PREFIX)/sbin/; done
+	for p in atalaia-fetch atalaia-scan; do install -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/; done
+	packaging/install-data.sh '$(DESTDIR)' '$(PREFIX)'
+
+clean:
+	rm -rf build
