@@ -1,0 +1,40 @@
+#!/bin/sh
+# deps.sh build|test|demo|static|fuzz: installs the Debian packages that are missing, with sudo when not root.
+set -eu
+build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-dev libcjson-dev
+ libsqlite3-dev libzstd-dev libarchive-dev libinih-dev libhttp-parser-dev libseccomp-dev
+ libsodium-dev libssl-dev'
+demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
+test="$demo libcmocka-dev python3-pytest python3-cryptography lftp ncftp tnftp wget busybox strace
+ faketime zstd iproute2"
+static='cppcheck clang-tidy'
+fuzz='clang libclang-rt-14-dev'
+case ${1:-build} in
+build) want=$build ;;
+demo) want="$build $demo" ;;
+test) want="$build $test" ;;
+static) want=$static ;;
+fuzz) want="$build $fuzz" ;;
+*)
+    echo "deps.sh: '$1' is not a list; use build, test, demo, static or fuzz" >&2
+    exit 2
+    ;;
+esac
+missing=
+for p in $want; do
+    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' ||
+        missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+command -v apt-get >/dev/null || {
+    echo "deps.sh: missing Debian packages:$missing; install their like and run again" >&2
+    exit 1
+}
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get -qq update
+# shellcheck disable=SC2086
+$sudo apt-get -qq -y --no-install-recommends install $missing >/dev/null 2>&1 ||
+    $sudo apt-get -y --no-install-recommends install $missing
