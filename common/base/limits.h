@@ -24,6 +24,14 @@
 
 /* HTTP servers: requests we accept are small; uploads are chunked by their handlers. */
 #define LIMIT_HTTP_HEAD 16384            /* request line + headers */
+#define LIMIT_HTTP_FIELDS 64             /* header fields of one request; browsers send about 20 */
+#define LIMIT_HTTP_QUERY 32              /* query items of one request */
+#define LIMIT_HTTP_CONNECTIONS 1024      /* one listener, unless it says otherwise (3333 does) */
+#define LIMIT_HTTP_ANSWER (16u << 20)    /* an answer held in memory; larger ones are files or streams */
+#define LIMIT_PEERS 65536                /* source addresses counted apart; an entry is about 64 bytes */
+#define LIMIT_TLS_PLAIN (1u << 20)       /* encrypted bytes waiting for the socket on one connection */
+#define LIMIT_PEM 65536                  /* certificate chain, CA list or key as text */
+#define LIMIT_CHAIN 8                    /* certificates in a peer's chain; ours are two */
 #define LIMIT_HTTP_BODY 262144           /* event batch, task envelope, CSR */
 #define LIMIT_HTTP_PIPELINE 16           /* requests answered before the socket is read again */
 #define LIMIT_TASK_CONNECTIONS 32        /* DESIGN section 8 */
