@@ -1,0 +1,266 @@
+#include "proto/policy_check.h"
+
+#include "base/text.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static enum err
+must_be(const struct policy_member *m, struct fault *f, const char *what)
+{
+	return fault_set(f, ERR_INVAL, "member '%s' must be %s", m->path, what);
+}
+
+static enum err
+clock_minutes(const char *p, unsigned *out)
+{
+	unsigned h, m;
+
+	if (p[0] < '0' || p[0] > '2' || p[1] < '0' || p[1] > '9' || p[2] != ':' || p[3] < '0' ||
+	    p[3] > '5' || p[4] < '0' || p[4] > '9')
+		return ERR_PARSE;
+	h = (unsigned)(p[0] - '0') * 10 + (unsigned)(p[1] - '0');
+	m = (unsigned)(p[3] - '0') * 10 + (unsigned)(p[4] - '0');
+	if (h > 24 || (h == 24 && m != 0))
+		return ERR_PARSE;
+	*out = (h * 60 + m) % 1440; /* 24:00 is the end of the day: midnight */
+	return OK;
+}
+
+enum err
+policy_window_parse(const char *text, unsigned *from, unsigned *to)
+{
+	if (strlen(text) != 11 || text[5] != '-')
+		return ERR_PARSE;
+	if (clock_minutes(text, from) != OK || clock_minutes(text + 6, to) != OK)
+		return ERR_PARSE;
+	return OK;
+}
+
+struct address {
+	int family;
+	unsigned bits;
+	uint8_t bytes[16];
+};
+
+static enum err
+address_parse(const char *p, size_t n, struct address *out)
+{
+	char text[64];
+
+	if (text_copy(text, sizeof(text), p, n) != OK)
+		return ERR_PARSE;
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, text, out->bytes) == 1) {
+		out->family = AF_INET;
+		out->bits = 32;
+		return OK;
+	}
+	if (inet_pton(AF_INET6, text, out->bytes) == 1) {
+		out->family = AF_INET6;
+		out->bits = 128;
+		return OK;
+	}
+	return ERR_PARSE;
+}
+
+static bool
+same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
+enum err
+policy_subnet_holds(const char *subnet, const char *address, bool *out)
+{
+	const char *slash = strchr(subnet, '/');
+	size_t n = slash != NULL ? (size_t)(slash - subnet) : strlen(subnet);
+	struct address net, own;
+	uint32_t bits;
+
+	*out = false;
+	if (address_parse(subnet, n, &net) != OK)
+		return ERR_PARSE;
+	bits = net.bits;
+	if (slash != NULL && text_u32(slash + 1, strlen(slash + 1), net.bits, &bits) != OK)
+		return ERR_PARSE;
+	if (address == NULL)
+		return OK; /* only the form was asked for */
+	if (address_parse(address, strlen(address), &own) != OK)
+		return ERR_PARSE;
+	*out = own.family == net.family && same_bits(own.bytes, net.bytes, bits);
+	return OK;
+}
+
+static enum err
+check_duration(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	uint64_t ms;
+
+	if (cJSON_IsString(v)) {
+		if (m->type == POLICY_DURATION_OR_NEVER && strcmp(v->valuestring, "never") == 0)
+			return OK;
+		if (text_duration_ms(v->valuestring, strlen(v->valuestring), &ms) == OK)
+			return OK;
+	}
+	if (m->type == POLICY_DURATION_OR_NEVER)
+		return must_be(m, f, "a duration such as \"30m\", or \"never\"");
+	return must_be(m, f, "a duration such as \"4h\"");
+}
+
+static enum err
+check_size(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	uint64_t size;
+
+	if (cJSON_IsString(v) && text_size(v->valuestring, strlen(v->valuestring), &size) == OK)
+		return OK;
+	return must_be(m, f, "a size such as \"64k\"");
+}
+
+/* Is word one of the space-separated words in list? */
+static bool
+word_in(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	const char *p = list;
+
+	while (*p != '\0') {
+		size_t len = strcspn(p, " ");
+		if (len == n && memcmp(p, word, n) == 0)
+			return true;
+		p += len;
+		p += strspn(p, " ");
+	}
+	return false;
+}
+
+static enum err
+check_choice(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	if (cJSON_IsString(v) && word_in(m->choices, v->valuestring))
+		return OK;
+	return fault_set(f, ERR_INVAL, "member '%s' must be one of: %s", m->path, m->choices);
+}
+
+static enum err
+check_strings(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	const cJSON *item;
+	unsigned from, to;
+	int limit = m->type == POLICY_WINDOWS ? LIMIT_POLICY_WINDOWS : LIMIT_POLICY_STRINGS;
+	const char *what = m->type == POLICY_WINDOWS ? "a list of times such as [\"22:00-06:00\"]"
+	                                             : "a list of strings";
+
+	if (!cJSON_IsArray(v))
+		return must_be(m, f, what);
+	if (cJSON_GetArraySize(v) > limit)
+		return fault_set(f, ERR_TOOBIG, "member '%s' has more than %d items", m->path, limit);
+	cJSON_ArrayForEach(item, v)
+	{
+		if (!cJSON_IsString(item))
+			return must_be(m, f, what);
+		if (m->type == POLICY_WINDOWS && policy_window_parse(item->valuestring, &from, &to) != OK)
+			return must_be(m, f, what);
+	}
+	return OK;
+}
+
+static enum err
+check_source(const struct policy_member *m, const cJSON *item, int at, struct fault *f)
+{
+	static const char *const ports[] = { "ftp", "http", "version" };
+	const cJSON *subnets, *s;
+	const char *text;
+	uint64_t port;
+	bool in;
+
+	if (!cJSON_IsObject(item) || json_get_string(item, "name", &text, NULL) != OK || text[0] == '\0')
+		return fault_set(f, ERR_INVAL, "member '%s' item %d needs a 'name'", m->path, at);
+	if (json_get_string(item, "host", &text, NULL) != OK || text[0] == '\0')
+		return fault_set(f, ERR_INVAL, "member '%s' item %d needs a 'host'", m->path, at);
+	for (size_t i = 0; i < 3; i++)
+		if (json_opt_u64(item, ports[i], 65535, 0, &port, NULL) != OK)
+			return fault_set(f, ERR_INVAL, "member '%s' item %d: '%s' must be a port number",
+			    m->path, at, ports[i]);
+	subnets = json_get(item, "subnets");
+	if (subnets == NULL)
+		return OK;
+	if (!cJSON_IsArray(subnets))
+		return fault_set(f, ERR_INVAL, "member '%s' item %d: 'subnets' must be a list", m->path, at);
+	cJSON_ArrayForEach(s, subnets)
+	{
+		if (!cJSON_IsString(s) || policy_subnet_holds(s->valuestring, NULL, &in) != OK)
+			return fault_set(f, ERR_INVAL,
+			    "member '%s' item %d: 'subnets' must list networks such as \"10.1.0.0/16\"",
+			    m->path, at);
+	}
+	return OK;
+}
+
+static enum err
+check_sources(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	const cJSON *item;
+	int at = 0;
+
+	if (!cJSON_IsArray(v))
+		return must_be(m, f, "a list of update agents");
+	if (cJSON_GetArraySize(v) > LIMIT_POLICY_SOURCES)
+		return fault_set(f, ERR_TOOBIG, "member '%s' has more than %d items", m->path,
+		    LIMIT_POLICY_SOURCES);
+	cJSON_ArrayForEach(item, v)
+	{
+		enum err e = check_source(m, item, at++, f);
+		if (e != OK)
+			return e;
+	}
+	return OK;
+}
+
+static enum err
+check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	const cJSON *item;
+
+	if (!cJSON_IsObject(v))
+		return must_be(m, f, "an object");
+	cJSON_ArrayForEach(item, v)
+	{
+		if (!cJSON_IsString(item) && !cJSON_IsNumber(item) && !cJSON_IsBool(item))
+			return fault_set(f, ERR_INVAL,
+			    "member '%s.%s' must be a string, a number, true or false", m->path,
+			    item->string);
+	}
+	return OK;
+}
+
+enum err
+policy_check_value(const struct policy_member *m, const cJSON *value, struct fault *f)
+{
+	switch (m->type) {
+	case POLICY_BOOL:
+		return cJSON_IsBool(value) ? OK : must_be(m, f, "true or false");
+	case POLICY_DURATION:
+	case POLICY_DURATION_OR_NEVER:
+		return check_duration(m, value, f);
+	case POLICY_SIZE:
+		return check_size(m, value, f);
+	case POLICY_CHOICE:
+		return check_choice(m, value, f);
+	case POLICY_STRING:
+		return cJSON_IsString(value) ? OK : must_be(m, f, "a string");
+	case POLICY_WINDOWS:
+	case POLICY_STRINGS:
+		return check_strings(m, value, f);
+	case POLICY_SOURCES:
+		return check_sources(m, value, f);
+	case POLICY_TABLE:
+		return check_table(m, value, f);
+	}
+	return must_be(m, f, "of a known type");
+}
