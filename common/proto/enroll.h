@@ -28,6 +28,8 @@
 #define ENROLL_TASKS_PATH "/v1/tasks"
 #define ENROLL_FEEDS_PATH "/v1/feeds/"
 #define ENROLL_MAC 32
+#define LIMIT_ENROLL_REQUEST 16384  /* a CSR of a P-256 key has 500 bytes */
+#define LIMIT_ENROLL_ANSWER 1500000 /* two root.json of their largest size in base64 */
 #define ENROLL_RENEW_GRACE_DAYS 180  /* laptops in drawers, DESIGN section 10 */
 #define ENROLL_REPEAT_MS (10 * 60 * 1000) /* the same request gets the same answer */
 
@@ -36,14 +38,16 @@
 #define ENROLL_CODE_CSR "csr-refused"        /* not P-256, bad self-signature */
 #define ENROLL_CODE_BUSY "busy"              /* too many attempts: Retry-After says when */
 
-/* Both keys derive from the secret, which never travels: key = SHA-256(secret).
- * proof = HMAC-SHA256(key, "atalaia enroll proof 1" NUL token-id NUL SHA-256(server leaf, DER) SHA-256(csr text as sent)) */
-void enroll_proof(uint8_t proof[ENROLL_MAC], const struct token *t, const uint8_t leaf_sha256[32], const char *csr_pem);
+/* csr_sha256: see struct pki_csr. Both keys derive from the secret, which never travels: key = SHA-256(secret).
+ * proof = HMAC-SHA256(key, "atalaia enroll proof 1" NUL token-id NUL SHA-256(server leaf, DER) SHA-256(csr, DER)) */
+void enroll_proof(uint8_t proof[ENROLL_MAC], const struct token *t, const uint8_t leaf_sha256[32],
+    const uint8_t csr_sha256[32]);
 /* mac = HMAC-SHA256(key, "atalaia enroll answer 1" NUL proof of the request, bytes of the answer document) */
 void enroll_answer_mac(uint8_t mac[ENROLL_MAC], const uint8_t secret[TOKEN_SECRET_BYTES], const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
 /* Same, for the console, which keeps key = SHA-256(secret) and not the secret. */
 void enroll_key(uint8_t key[32], const uint8_t secret[TOKEN_SECRET_BYTES]);
-void enroll_proof_keyed(uint8_t proof[ENROLL_MAC], const uint8_t key[32], const char *token_id, const uint8_t leaf_sha256[32], const char *csr_pem);
+void enroll_proof_keyed(uint8_t proof[ENROLL_MAC], const uint8_t key[32], const char *token_id, const uint8_t leaf_sha256[32],
+    const uint8_t csr_sha256[32]);
 void enroll_answer_mac_keyed(uint8_t mac[ENROLL_MAC], const uint8_t key[32], const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
 
 /* {"token_id","csr","proof","host","machine_id","task_port","version"}: every string is borrowed from tree. task_port 0 = does not listen. */

@@ -1,8 +1,8 @@
 #include "proto/policy_check.h"
 
 #include "base/text.h"
+#include "net/addr.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 static enum err
@@ -37,62 +37,20 @@ policy_window_parse(const char *text, unsigned *from, unsigned *to)
 	return OK;
 }
 
-struct address {
-	int family;
-	unsigned bits;
-	uint8_t bytes[16];
-};
-
-static enum err
-address_parse(const char *p, size_t n, struct address *out)
-{
-	char text[64];
-
-	if (text_copy(text, sizeof(text), p, n) != OK)
-		return ERR_PARSE;
-	memset(out, 0, sizeof(*out));
-	if (inet_pton(AF_INET, text, out->bytes) == 1) {
-		out->family = AF_INET;
-		out->bits = 32;
-		return OK;
-	}
-	if (inet_pton(AF_INET6, text, out->bytes) == 1) {
-		out->family = AF_INET6;
-		out->bits = 128;
-		return OK;
-	}
-	return ERR_PARSE;
-}
-
-static bool
-same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	if (memcmp(a, b, whole) != 0)
-		return false;
-	return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
-}
-
 enum err
 policy_subnet_holds(const char *subnet, const char *address, bool *out)
 {
-	const char *slash = strchr(subnet, '/');
-	size_t n = slash != NULL ? (size_t)(slash - subnet) : strlen(subnet);
-	struct address net, own;
-	uint32_t bits;
+	struct cidr net;
+	struct addr own;
 
 	*out = false;
-	if (address_parse(subnet, n, &net) != OK)
-		return ERR_PARSE;
-	bits = net.bits;
-	if (slash != NULL && text_u32(slash + 1, strlen(slash + 1), net.bits, &bits) != OK)
+	if (cidr_parse(&net, subnet, strlen(subnet), NULL) != OK)
 		return ERR_PARSE;
 	if (address == NULL)
 		return OK; /* only the form was asked for */
-	if (address_parse(address, strlen(address), &own) != OK)
+	if (addr_parse_ip(&own, address, strlen(address)) != OK)
 		return ERR_PARSE;
-	*out = own.family == net.family && same_bits(own.bytes, net.bytes, bits);
+	*out = cidr_match(&net, &own);
 	return OK;
 }
 
