@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/json.h"
+#include "update/key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,19 +22,14 @@
 
 struct authority; /* opaque; owns its tree */
 
-struct authority_rule {
-	size_t threshold;            /* >= 1, <= number of keyids */
-	const cJSON *keyids;         /* array of strings, each named in keys; borrowed */
-};
-
 /* Checks the whole document: every keyid is the hash of its key, every rule names known keys, thresholds can be met, hashes and uuids have their form. */
 MUST_CHECK enum err authority_parse(struct authority **out, const char *p, size_t n, struct fault *f);
 void authority_free(struct authority *a);               /* NULL is fine */
 
 uint64_t authority_version(const struct authority *a);
 const char *authority_org(const struct authority *a);
-/* ERR_NOTFOUND when the type is not listed. */
-MUST_CHECK enum err authority_rule(const struct authority *a, const char *type, struct authority_rule *out);
+/* Keys and threshold of a task type, revoked keys left out; NULL when the type is not listed. Borrowed. */
+const struct signers *authority_signers(const struct authority *a, const char *type);
 bool authority_key_revoked(const struct authority *a, const char *keyid);
 bool authority_console_allowed(const struct authority *a, const char *name); /* listed and not revoked */
 bool authority_agent_revoked(const struct authority *a, const char *uuid);

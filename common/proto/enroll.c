@@ -1,6 +1,7 @@
 #include "proto/enroll.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "net/pki.h"
 

@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "proto/authority.h"
+#include "update/sign.h"
 
 #include <stdint.h>
 
@@ -73,8 +74,10 @@ struct envelope_draft {
 	int64_t not_before_ms, expires_ms;
 };
 
-/* The unsigned envelope {"signed":..,"signatures":[]}; checked by the same rules as envelope_parse. Signing: envelope_sign in this header's second half. */
+/* The unsigned envelope {"signed":..,"signatures":[]}; checked by the same rules as envelope_parse. */
 MUST_CHECK enum err envelope_build(struct envelope *out, const struct envelope_draft *d, struct fault *f);
+/* Adds this key's signature; ERR_EXISTS when it has signed already. */
+MUST_CHECK enum err envelope_sign(struct envelope *e, const struct sign_private *key, struct fault *f);
 MUST_CHECK enum err envelope_write(const struct envelope *e, struct buf *out);
 
 #endif
