@@ -96,19 +96,22 @@ check_signed(struct envelope *e, struct fault *f)
 static enum err
 check_signatures(const cJSON *list, struct fault *f)
 {
-	const cJSON *item;
-	const char *text;
+	const cJSON *item, *other;
+	const char *id, *sig, *before;
 	enum err e;
 
 	if (cJSON_GetArraySize(list) > LIMIT_AUTHORITY_KEYS)
 		return fault_set(f, ERR_TOOBIG, "more than %d signatures", LIMIT_AUTHORITY_KEYS);
 	cJSON_ArrayForEach(item, list)
 	{
-		e = json_get_string(item, "keyid", &text, f);
+		e = json_get_string(item, "keyid", &id, f);
 		if (e == OK)
-			e = json_get_string(item, "sig", &text, f);
+			e = json_get_string(item, "sig", &sig, f);
 		if (e != OK)
 			return e;
+		for (other = list->child; other != item; other = other->next)
+			if (json_get_string(other, "keyid", &before, NULL) == OK && strcmp(before, id) == 0)
+				return fault_set(f, ERR_PARSE, "the same key id stands twice in 'signatures'");
 	}
 	return OK;
 }
