@@ -141,7 +141,8 @@ enum err
 clock_parse(const char *p, size_t n, int64_t *wall_ms)
 {
 	static const char shape[] = "0000-00-00T00:00:00";
-	static const unsigned char month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	static const unsigned char month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
+		31 };
 	static const struct {
 		size_t at, width;
 	} field[6] = { { 0, 4 }, { 5, 2 }, { 8, 2 }, { 11, 2 }, { 14, 2 }, { 17, 2 } };
@@ -165,7 +166,8 @@ clock_parse(const char *p, size_t n, int64_t *wall_ms)
 		last = 29;
 	if (v[2] < 1 || v[2] > last)
 		return ERR_PARSE;
-	*wall_ms = (days_from_civil(v[0], v[1], v[2]) * 86400 + v[3] * 3600 + v[4] * 60 + v[5]) * 1000 +
+	*wall_ms =
+	    (days_from_civil(v[0], v[1], v[2]) * 86400 + v[3] * 3600 + v[4] * 60 + v[5]) * 1000 +
 	    ms;
 	return OK;
 }

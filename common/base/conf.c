@@ -30,7 +30,8 @@ find(const struct conf *c, const char *section, const char *name)
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
-		if (strcmp(c->table[i].section, section) == 0 && strcmp(c->table[i].name, name) == 0)
+		if (strcmp(c->table[i].section, section) == 0 &&
+		    strcmp(c->table[i].name, name) == 0)
 			break;
 	return i;
 }
@@ -81,8 +82,11 @@ in_bounds(const struct conf_option *o, uint64_t v, struct fault *f)
 {
 	if ((o->min == 0 && o->max == 0) || (v >= o->min && v <= o->max))
 		return OK;
-	return fault_set(f, ERR_INVAL, "must be between %" PRIu64 " and %" PRIu64 "%s", o->min, o->max,
-	    o->type == CONF_DURATION ? " milliseconds" : o->type == CONF_SIZE ? " bytes" : "");
+	return fault_set(f, ERR_INVAL, "must be between %" PRIu64 " and %" PRIu64 "%s", o->min,
+	    o->max,
+	    o->type == CONF_DURATION ? " milliseconds"
+	    : o->type == CONF_SIZE   ? " bytes"
+				     : "");
 }
 
 static enum err
@@ -96,8 +100,8 @@ set_choice(const struct conf_option *o, const char *value, uint32_t *at, struct 
 			*at = (uint32_t)i;
 			return OK;
 		}
-		used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
-		    o->choices[i]);
+		used += (size_t)snprintf(
+		    list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", o->choices[i]);
 		if (used >= sizeof list)
 			used = sizeof list - 1;
 	}
@@ -122,10 +126,10 @@ set_number(const struct conf_option *o, const char *value, char *at, struct faul
 		    o->type == CONF_PORT ? "; a port is 0 to 65535" : "");
 	if (e != OK)
 		return fault_set(f, ERR_INVAL, "'%.60s' is not %s", value,
-		    o->type == CONF_SIZE	    ? "a size; write for example 64k, 20M or 4G" :
-			o->type == CONF_DURATION    ? "a time; write for example 30s, 10m, 8h or 30d" :
-			o->type == CONF_PORT	    ? "a port; write a number from 0 to 65535" :
-						      "a whole number");
+		    o->type == CONF_SIZE       ? "a size; write for example 64k, 20M or 4G"
+		    : o->type == CONF_DURATION ? "a time; write for example 30s, 10m, 8h or 30d"
+		    : o->type == CONF_PORT     ? "a port; write a number from 0 to 65535"
+					       : "a whole number");
 	e = in_bounds(o, v, f);
 	if (e != OK)
 		return e;
@@ -181,8 +185,8 @@ conf_set(struct conf *c, const char *section, const char *name, const char *valu
 	enum err e;
 
 	if (i == c->n)
-		return fault_set(f, ERR_INVAL, "%s: [%s] has no option '%s'; see --help for the list",
-		    origin, section, name);
+		return fault_set(f, ERR_INVAL,
+		    "%s: [%s] has no option '%s'; see --help for the list", origin, section, name);
 	e = set_value(c, &c->table[i], value, f);
 	if (e != OK) {
 		locate(f, origin, 0, section, name);
@@ -227,7 +231,8 @@ struct reading {
 	enum err e;
 };
 
-/* fgets over memory, as inih wants it. A NUL byte would hide the rest of its line: refused before. */
+/* fgets over memory, as inih wants it. A NUL byte would hide the rest of its line: refused before.
+ */
 static char *
 next_line(char *dst, int size, void *stream)
 {
@@ -269,13 +274,16 @@ on_option(void *user, const char *section, const char *name, const char *value)
 
 	if (i == c->n)
 		r->e = fault_set(r->f, ERR_INVAL,
-		    section_known(c, section) ?
-			"%s line %d: [%s] has no option '%.60s'; see --help for the list" :
-			"%s line %d: there is no section [%s] (option '%.60s'); see --help for the list",
+		    section_known(c, section)
+			? "%s line %d: [%s] has no option '%.60s'; see --help for the list"
+			: "%s line %d: there is no section [%s] (option '%.60s'); see --help for "
+			  "the list",
 		    c->file, line, section, name);
 	else if (c->from[i].line > 0)
-		r->e = fault_set(r->f, ERR_INVAL, "%s line %d: [%s] %s stands twice, first in line %d; "
-		    "remove one", c->file, line, section, name, c->from[i].line);
+		r->e = fault_set(r->f, ERR_INVAL,
+		    "%s line %d: [%s] %s stands twice, first in line %d; "
+		    "remove one",
+		    c->file, line, section, name, c->from[i].line);
 	else if ((r->e = set_value(c, &c->table[i], value, r->f)) != OK)
 		locate(r->f, c->file, line, section, name);
 	else
@@ -310,8 +318,8 @@ check_required(const struct conf *c, struct fault *f)
 
 	for (i = 0; i < c->n; i++)
 		if (c->table[i].dflt == NULL && c->from[i].origin == NULL)
-			return fault_set(f, ERR_INVAL, "%s: [%s] %s is missing: %s; add it", c->file,
-			    c->table[i].section, c->table[i].name, c->table[i].help);
+			return fault_set(f, ERR_INVAL, "%s: [%s] %s is missing: %s; add it",
+			    c->file, c->table[i].section, c->table[i].name, c->table[i].help);
 	return OK;
 }
 
@@ -322,14 +330,15 @@ read_text(struct conf *c, const char *text, size_t len, struct fault *f)
 	int line;
 
 	if (memchr(text, '\0', len) != NULL)
-		return fault_set(f, ERR_INVAL, "%s: holds a zero byte; write it again as plain text",
-		    c->file);
+		return fault_set(
+		    f, ERR_INVAL, "%s: holds a zero byte; write it again as plain text", c->file);
 	line = ini_parse_stream(next_line, &r, on_option, &r);
 	if (r.e != OK)
 		return r.e;
 	if (line != 0)
 		return fault_set(f, ERR_INVAL,
-		    "%s line %d: neither [section] nor name = value (lines are under 200 characters)",
+		    "%s line %d: neither [section] nor name = value (lines are under 200 "
+		    "characters)",
 		    c->file, line < 0 ? 0 : line);
 	return OK;
 }
@@ -379,8 +388,9 @@ read_file(const char *file, struct buf *text, struct fault *f)
 	size_t n;
 
 	if (in == NULL)
-		return fault_set(f, ERR_INVAL, "%s: cannot be read (%s); give the right path with --config",
-		    file, strerror(errno));
+		return fault_set(f, ERR_INVAL,
+		    "%s: cannot be read (%s); give the right path with --config", file,
+		    strerror(errno));
 	while (e == OK && (n = fread(piece, 1, sizeof piece, in)) > 0)
 		e = buf_append(text, piece, n);
 	if (e == OK && ferror(in))

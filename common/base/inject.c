@@ -50,8 +50,9 @@ inject(const char *point)
 		if (item == len && memcmp(spec, point, len) == 0)
 			return true;
 		if (item > len + 1 && memcmp(spec, point, len) == 0 && spec[len] == '@')
-			return text_u32(spec + len + 1, item - len - 1, UINT32_MAX, &ordinal) == OK &&
-			    count_call(point) == ordinal;
+			return text_u32(spec + len + 1, item - len - 1, UINT32_MAX, &ordinal) ==
+				   OK &&
+			       count_call(point) == ordinal;
 		spec += item;
 		if (*spec == ',')
 			spec++;

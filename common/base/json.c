@@ -16,7 +16,8 @@ json_parse(cJSON **out, const char *p, size_t n, enum json_mode mode, struct fau
 	if (e != OK)
 		return e;
 	*out = cJSON_ParseWithLengthOpts(p, n, NULL, 0);
-	/* After an accepted scan cJSON can only lack memory (or a newer, stricter rule of its own). */
+	/* After an accepted scan cJSON can only lack memory (or a newer, stricter rule of its own).
+	 */
 	return *out != NULL ? OK : fault_set(f, ERR_NOMEM, "no memory for a JSON document");
 }
 
@@ -60,9 +61,11 @@ json_get_u64(const cJSON *object, const char *name, uint64_t max, uint64_t *out,
 		return e;
 	if (m->valuedouble < 0 || m->valuedouble > (double)JSON_MAX_INT ||
 	    floor(m->valuedouble) != m->valuedouble)
-		return fault_set(f, ERR_PARSE, "member '%s' must be an integer from 0 to 2^53-1", name);
+		return fault_set(
+		    f, ERR_PARSE, "member '%s' must be an integer from 0 to 2^53-1", name);
 	if ((uint64_t)m->valuedouble > max)
-		return fault_set(f, ERR_TOOBIG, "member '%s' is over its limit of %" PRIu64, name, max);
+		return fault_set(
+		    f, ERR_TOOBIG, "member '%s' is over its limit of %" PRIu64, name, max);
 	*out = (uint64_t)m->valuedouble;
 	return OK;
 }
@@ -91,8 +94,8 @@ json_get_array(const cJSON *object, const char *name, cJSON **out, struct fault 
 }
 
 enum err
-json_opt_string(const cJSON *object, const char *name, const char *dflt, const char **out,
-    struct fault *f)
+json_opt_string(
+    const cJSON *object, const char *name, const char *dflt, const char **out, struct fault *f)
 {
 	*out = dflt;
 	return json_get(object, name) == NULL ? OK : json_get_string(object, name, out, f);
@@ -251,7 +254,9 @@ print(const cJSON *item, struct buf *out, int level, int depth)
 	if (cJSON_IsRaw(item))
 		return buf_puts(out, item->valuestring);
 	if (!object && !cJSON_IsArray(item))
-		return buf_puts(out, cJSON_IsTrue(item) ? "true" : cJSON_IsFalse(item) ? "false" : "null");
+		return buf_puts(out, cJSON_IsTrue(item)	   ? "true"
+				     : cJSON_IsFalse(item) ? "false"
+							   : "null");
 	e = buf_puts(out, object ? "{" : "[");
 	cJSON_ArrayForEach(m, item)
 	{

@@ -1,9 +1,9 @@
 /* json_scan.c - the strict pre-scan: one pass over the bytes, no recursion, n log n at the worst.
- * Duplicate member names are found when an object closes: its names, decoded (so "a" and "\u0061" are
- * the same name), are sorted and neighbours compared. Sorting, not hashing: nobody can choose names that
- * make it slow. */
-#include "base/json.h"
+ * Duplicate member names are found when an object closes: its names, decoded (so "a" and "\u0061"
+ * are the same name), are sorted and neighbours compared. Sorting, not hashing: nobody can choose
+ * names that make it slow. */
 #include "base/json_scan.h"
+#include "base/json.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 struct name {
 	const struct buf *text; /* where decoded names lie */
 	size_t at, len;
-	size_t where;           /* offset in the document, for the message */
+	size_t where; /* offset in the document, for the message */
 };
 
 struct scan {
@@ -84,7 +84,8 @@ close_object(struct scan *s)
 		qsort(names, s->used - first, sizeof *names, compare_names);
 	for (k = 1; k < s->used - first; k++)
 		if (compare_names(&names[k - 1], &names[k]) == 0) {
-			s->i = names[k].where > names[k - 1].where ? names[k].where : names[k - 1].where;
+			s->i = names[k].where > names[k - 1].where ? names[k].where
+								   : names[k - 1].where;
 			return bad(s, "a member name stands twice in one object");
 		}
 	for (k = 0; k < s->used - first; k++)
@@ -160,7 +161,7 @@ escape(struct scan *s, struct buf *decoded)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	const char *at;
-	uint32_t c;
+	uint32_t c = 0;
 	enum err e;
 
 	if (s->i < s->n && s->p[s->i] == 'u') {
@@ -177,7 +178,8 @@ escape(struct scan *s, struct buf *decoded)
 	return decoded == NULL ? OK : put_utf8(decoded, c);
 }
 
-/* At the opening quote. Decodes into `decoded` unless NULL. UTF-8 was checked for the whole text. */
+/* At the opening quote. Decodes into `decoded` unless NULL. UTF-8 was checked for the whole text.
+ */
 static enum err
 string(struct scan *s, struct buf *decoded)
 {

@@ -1,4 +1,5 @@
-/* limits.h - every limit of the project, each with its reason. Sizes in bytes, times in milliseconds unless the name says otherwise. */
+/* limits.h - every limit of the project, each with its reason. Sizes in bytes, times in
+ * milliseconds unless the name says otherwise. */
 #ifndef ATALAIA_BASE_LIMITS_H
 #define ATALAIA_BASE_LIMITS_H
 
@@ -7,45 +8,48 @@
 #define LIMIT_TUF_TIMESTAMP 16384
 #define LIMIT_TUF_SNAPSHOT 2000000
 #define LIMIT_TUF_TARGETS 5000000
-#define LIMIT_TUF_ROOT_ROTATIONS 1024    /* roots followed in one refresh */
-#define LIMIT_TUF_DELEGATIONS 64         /* roles visited for one target: stops a maze, TUF section 5.6.7 */
-#define LIMIT_TUF_KEYS 256               /* keys in one role's document */
+#define LIMIT_TUF_ROOT_ROTATIONS 1024 /* roots followed in one refresh */
+#define LIMIT_TUF_DELEGATIONS 64 /* roles visited for one target: stops a maze, TUF section 5.6.7  \
+				  */
+#define LIMIT_TUF_KEYS 256	 /* keys in one role's document */
 #define LIMIT_TUF_SIGNATURES 256
-#define LIMIT_TARGET_BYTES (4ull << 30)  /* one target file; the largest real set seen is 0.4 GiB */
-#define LIMIT_SET_FILES 65536            /* files in one set, packs unpacked */
+#define LIMIT_TARGET_BYTES (4ull << 30) /* one target file; the largest real set seen is 0.4 GiB   \
+					 */
+#define LIMIT_SET_FILES 65536		/* files in one set, packs unpacked */
 #define LIMIT_PACK_BYTES (1ull << 30)
 
 /* Deltas: DESIGN section 7. */
-#define LIMIT_DELTA_WINDOW_LOG 23        /* zstd window 8 MiB: the applier stays under 16 MiB */
+#define LIMIT_DELTA_WINDOW_LOG 23 /* zstd window 8 MiB: the applier stays under 16 MiB */
 #define LIMIT_DELTA_CHAIN 30
 
 /* childctl: one JSON line between the agent and its children. */
 #define LIMIT_CHILD_LINE 65536
 
 /* HTTP servers: requests we accept are small; uploads are chunked by their handlers. */
-#define LIMIT_HTTP_HEAD 16384            /* request line + headers */
-#define LIMIT_HTTP_FIELDS 64             /* header fields of one request; browsers send about 20 */
-#define LIMIT_HTTP_QUERY 32              /* query items of one request */
-#define LIMIT_HTTP_CONNECTIONS 1024      /* one listener, unless it says otherwise (3333 does) */
-#define LIMIT_HTTP_ANSWER (16u << 20)    /* an answer held in memory; larger ones are files or streams */
-#define LIMIT_PEERS 65536                /* source addresses counted apart; an entry is about 64 bytes */
-#define LIMIT_TLS_PLAIN (1u << 20)       /* encrypted bytes waiting for the socket on one connection */
-#define LIMIT_PEM 65536                  /* certificate chain, CA list or key as text */
-#define LIMIT_CHAIN 8                    /* certificates in a peer's chain; ours are two */
-#define LIMIT_HTTP_BODY 262144           /* event batch, task envelope, CSR */
-#define LIMIT_HTTP_PIPELINE 16           /* requests answered before the socket is read again */
-#define LIMIT_TASK_CONNECTIONS 32        /* DESIGN section 8 */
-#define LIMIT_WAITERS 12000              /* 10,000 long-polls and room for polls */
+#define LIMIT_HTTP_HEAD 16384	    /* request line + headers */
+#define LIMIT_HTTP_FIELDS 64	    /* header fields of one request; browsers send about 20 */
+#define LIMIT_HTTP_QUERY 32	    /* query items of one request */
+#define LIMIT_HTTP_CONNECTIONS 1024 /* one listener, unless it says otherwise (3333 does) */
+#define LIMIT_HTTP_ANSWER                                                                          \
+	(16u << 20)		   /* an answer held in memory; larger ones are files or streams */
+#define LIMIT_PEERS 65536	   /* source addresses counted apart; an entry is about 64 bytes */
+#define LIMIT_TLS_PLAIN (1u << 20) /* encrypted bytes waiting for the socket on one connection */
+#define LIMIT_PEM 65536		   /* certificate chain, CA list or key as text */
+#define LIMIT_CHAIN 8		   /* certificates in a peer's chain; ours are two */
+#define LIMIT_HTTP_BODY 262144	   /* event batch, task envelope, CSR */
+#define LIMIT_HTTP_PIPELINE 16	   /* requests answered before the socket is read again */
+#define LIMIT_TASK_CONNECTIONS 32  /* DESIGN section 8 */
+#define LIMIT_WAITERS 12000	   /* 10,000 long-polls and room for polls */
 #define LIMIT_WAIT_SECONDS 300
 
 /* FTP: DESIGN section 12. */
 #define LIMIT_FTP_LINE 4096
-#define LIMIT_FTP_REPLY 16384            /* replies not yet taken by the client */
+#define LIMIT_FTP_REPLY 16384 /* replies not yet taken by the client */
 
 /* Tasks and events. */
 #define LIMIT_TASK_BYTES 65536
 #define LIMIT_TASK_LIFE_S (7 * 86400)
-#define LIMIT_EVENT_BYTES 65536          /* one event; CloudEvents asks intermediaries for 64 KiB */
+#define LIMIT_EVENT_BYTES 65536 /* one event; CloudEvents asks intermediaries for 64 KiB */
 #define LIMIT_BATCH_EVENTS 500
 #define LIMIT_BATCH_BYTES 262144
 

@@ -58,7 +58,8 @@ parse_item(const char *p, size_t n)
 	name = (size_t)(eq - p);
 	if (logger.modules == MODULES)
 		return ERR_TOOBIG;
-	if (text_copy(logger.module[logger.modules].name, sizeof logger.module[0].name, p, name) != OK)
+	if (text_copy(logger.module[logger.modules].name, sizeof logger.module[0].name, p, name) !=
+	    OK)
 		return ERR_TOOBIG;
 	return parse_level(eq + 1, n - name - 1, &logger.module[logger.modules++].level);
 }
@@ -93,7 +94,8 @@ wanted(enum log_level level, const char *event)
 	return level <= logger.level;
 }
 
-/* Under the lock. False when the line is over the rate; *dropped counts those left out before it. */
+/* Under the lock. False when the line is over the rate; *dropped counts those left out before it.
+ */
 static bool
 within_rate(const char *event, unsigned *dropped)
 {
@@ -125,7 +127,8 @@ within_rate(const char *event, unsigned *dropped)
 	return false;
 }
 
-/* One write per line, so that lines of several processes do not mix. A broken stderr is nobody's news. */
+/* One write per line, so that lines of several processes do not mix. A broken stderr is nobody's
+ * news. */
 static void
 emit(const char *line, size_t n)
 {

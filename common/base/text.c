@@ -69,11 +69,16 @@ enum err
 text_size(const char *p, size_t n, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "", 1 }, { "b", 1 },
-		{ "k", 1ull << 10 }, { "kb", 1ull << 10 },
-		{ "m", 1ull << 20 }, { "mb", 1ull << 20 },
-		{ "g", 1ull << 30 }, { "gb", 1ull << 30 },
-		{ "t", 1ull << 40 }, { "tb", 1ull << 40 },
+		{ "", 1 },
+		{ "b", 1 },
+		{ "k", 1ull << 10 },
+		{ "kb", 1ull << 10 },
+		{ "m", 1ull << 20 },
+		{ "mb", 1ull << 20 },
+		{ "g", 1ull << 30 },
+		{ "gb", 1ull << 30 },
+		{ "t", 1ull << 40 },
+		{ "tb", 1ull << 40 },
 	};
 
 	return number_with_unit(p, n, units, sizeof units / sizeof *units, out);
@@ -83,8 +88,12 @@ enum err
 text_duration_ms(const char *p, size_t n, uint64_t *out)
 {
 	static const struct unit units[] = {
-		{ "", 1000 }, { "s", 1000 }, { "ms", 1 }, { "m", 60000 },
-		{ "h", 3600000 }, { "d", 86400000 },
+		{ "", 1000 },
+		{ "s", 1000 },
+		{ "ms", 1 },
+		{ "m", 60000 },
+		{ "h", 3600000 },
+		{ "d", 86400000 },
 	};
 
 	return number_with_unit(p, n, units, sizeof units / sizeof *units, out);
@@ -212,7 +221,7 @@ static bool
 name_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	    c == '.' || c == '_' || c == '-';
+	       c == '.' || c == '_' || c == '-';
 }
 
 bool
@@ -268,8 +277,8 @@ text_is_uuid(const char *p, size_t n)
 	for (i = 0; i < n; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-		if (dash ? p[i] != '-' :
-			   !((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
+		if (dash ? p[i] != '-'
+			 : !((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
 			return false;
 	}
 	return true;

@@ -67,8 +67,9 @@ scans_as_stated(void **state)
 		enum err e = json_scan(exact, n, cases[i].mode, &where, &f);
 
 		if (e != cases[i].want || where != cases[i].where)
-			fail_msg("%s: got %s at %zu (%s), wanted %s at %zu", cases[i].text, err_word(e),
-			    where, fault_text(&f), err_word(cases[i].want), cases[i].where);
+			fail_msg("%s: got %s at %zu (%s), wanted %s at %zu", cases[i].text,
+			    err_word(e), where, fault_text(&f), err_word(cases[i].want),
+			    cases[i].where);
 		if (e != OK)
 			assert_true(f.text[0] != '\0');
 		free(exact);
@@ -117,7 +118,8 @@ large_hostile_documents_are_cheap(void **state)
 static void
 getters_mind_case_and_type(void **state)
 {
-	static const char text[] = "{\"Name\":\"x\",\"n\":9007199254740991,\"b\":true,\"o\":{},\"a\":[]}";
+	static const char text[] =
+	    "{\"Name\":\"x\",\"n\":9007199254740991,\"b\":true,\"o\":{},\"a\":[]}";
 	struct fault f = { OK, "" };
 	const char *s;
 	uint64_t v;
@@ -145,8 +147,8 @@ getters_mind_case_and_type(void **state)
 static void
 prints_what_it_read(void **state)
 {
-	static const char text[] =
-	    "{\"a\":[1,2.5,\"q\\\"\\\\\\u0007\xc3\xa9\",true,null],\"n\":9007199254740991,\"e\":{}}";
+	static const char text[] = "{\"a\":[1,2.5,\"q\\\"\\\\\\u0007\xc3\xa9\",true,null],\"n\":"
+				   "9007199254740991,\"e\":{}}";
 	struct buf out;
 	cJSON *t;
 
