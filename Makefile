@@ -54,7 +54,7 @@ PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
 .PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench fuzz torture lab sanitize
-all: $(PROGRAMS)
+all: $(COMMON) $(PROGRAMS)
 
 help:
 	@echo 'make            build every program into build/$$MODE (MODE=debug|release|asan|tsan, now: $(MODE))'
