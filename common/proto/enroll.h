@@ -1,14 +1,20 @@
-/* enroll.h - documents of port 2225 that are neither events nor envelopes: enrolment, renewal, task pull, task state. Bytes in, structs out; pure.
+/* enroll.h - documents of port 2225 that are neither events nor envelopes: enrolment, renewal, task
+ * pull, task state. Bytes in, structs out; pure.
  *
- *   POST /v1/enroll              no client certificate   request -> answer (below)
- *   POST /v1/renew               agent certificate       {"csr":"<PEM>"} -> {"certificate":"<PEM>","ca":"<PEM>","time":RFC3339}. A certificate expired for up to
- *                                                        180 days is taken here and nowhere else; a revoked one never.
- *   POST /v1/events              agent certificate       see proto/event.h
- *   GET  /v1/tasks?wait=S&task_port=P&machine=ID         200 {"tasks":[envelope,...]} or 204 after S (<= 300) seconds. An envelope is offered again until a
- *                                                        state for it arrives, so the agent must tell duplicates by id (DESIGN section 8: once).
- *   POST /v1/tasks/{id}/state    agent certificate       enroll_state below -> 204; unknown id or another agent's task: 404
- *   GET  /v1/feeds/policies/{metadata,targets}/...       agent certificate, static files
- * Refusals are problem documents (RFC 9457) with member "code". Codes of enrolment: ENROLL_CODE_* below. */
+ * POST /v1/enroll, no client certificate: request -> answer, both below.
+ * POST /v1/renew, agent certificate: {"csr":"<PEM>"} -> {"certificate":"<PEM>","ca":"<PEM>",
+ *   "time":RFC3339}. A certificate expired for up to 180 days is taken here and nowhere else; a
+ *   revoked one never.
+ * POST /v1/events, agent certificate: see proto/event.h.
+ * GET /v1/tasks?wait=S&task_port=P&machine=ID, agent certificate: 200 {"tasks":[envelope,...],
+ *   "cancel":["id",...]} (each may be absent) or 204 after S (<= 300) seconds. An envelope is
+ *   offered again until a state for it arrives, so the agent must tell duplicates by id (DESIGN
+ *   section 8: once); "cancel" names tasks to cancel.
+ * POST /v1/tasks/{id}/state, agent certificate: struct enroll_state -> 204; an unknown id or
+ *   another agent's task: 404.
+ * GET /v1/feeds/policies/{metadata,targets}/..., agent certificate: static files.
+ *
+ * Refusals are problem documents (RFC 9457) with member "code"; for enrolment ENROLL_CODE_*. */
 #ifndef ATALAIA_PROTO_ENROLL_H
 #define ATALAIA_PROTO_ENROLL_H
 
@@ -34,23 +40,31 @@
 #define ENROLL_REPEAT_MS (10 * 60 * 1000) /* the same request gets the same answer */
 
 #define ENROLL_CODE_MALFORMED "malformed"
-#define ENROLL_CODE_TOKEN "token-unknown"    /* unknown, expired, spent or wrong proof: one answer for all four, so that a guesser learns nothing */
+/* Unknown, expired, spent or wrong proof: one answer for all, so that a guesser learns nothing. */
+#define ENROLL_CODE_TOKEN "token-unknown"
 #define ENROLL_CODE_CSR "csr-refused"        /* not P-256, bad self-signature */
 #define ENROLL_CODE_BUSY "busy"              /* too many attempts: Retry-After says when */
 
-/* csr_sha256: see struct pki_csr. Both keys derive from the secret, which never travels: key = SHA-256(secret).
- * proof = HMAC-SHA256(key, "atalaia enroll proof 1" NUL token-id NUL SHA-256(server leaf, DER) SHA-256(csr, DER)) */
+/* csr_sha256: see struct pki_csr. Both keys derive from the secret, which never travels:
+ * key = SHA-256(secret).
+ * proof = HMAC-SHA256(key, "atalaia enroll proof 1" NUL token-id NUL SHA-256(server leaf, DER)
+ * SHA-256(csr, DER)) */
 void enroll_proof(uint8_t proof[ENROLL_MAC], const struct token *t, const uint8_t leaf_sha256[32],
     const uint8_t csr_sha256[32]);
-/* mac = HMAC-SHA256(key, "atalaia enroll answer 1" NUL proof of the request, bytes of the answer document) */
-void enroll_answer_mac(uint8_t mac[ENROLL_MAC], const uint8_t secret[TOKEN_SECRET_BYTES], const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
+/* mac = HMAC-SHA256(key, "atalaia enroll answer 1" NUL proof of the request, bytes of the answer
+ * document) */
+void enroll_answer_mac(uint8_t mac[ENROLL_MAC], const uint8_t secret[TOKEN_SECRET_BYTES],
+    const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
 /* Same, for the console, which keeps key = SHA-256(secret) and not the secret. */
 void enroll_key(uint8_t key[32], const uint8_t secret[TOKEN_SECRET_BYTES]);
-void enroll_proof_keyed(uint8_t proof[ENROLL_MAC], const uint8_t key[32], const char *token_id, const uint8_t leaf_sha256[32],
+void enroll_proof_keyed(uint8_t proof[ENROLL_MAC], const uint8_t key[32], const char *token_id,
+    const uint8_t leaf_sha256[32],
     const uint8_t csr_sha256[32]);
-void enroll_answer_mac_keyed(uint8_t mac[ENROLL_MAC], const uint8_t key[32], const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
+void enroll_answer_mac_keyed(uint8_t mac[ENROLL_MAC], const uint8_t key[32],
+    const uint8_t proof[ENROLL_MAC], const void *answer, size_t n);
 
-/* {"token_id","csr","proof","host","machine_id","task_port","version"}: every string is borrowed from tree. task_port 0 = does not listen. */
+/* {"token_id","csr","proof","host","machine_id","task_port","version"}: every string is borrowed
+ * from tree. task_port 0 = does not listen. */
 struct enroll_request {
 	cJSON *tree;
 	const char *token_id, *csr, *host, *machine_id, *version;
@@ -58,8 +72,10 @@ struct enroll_request {
 	uint16_t task_port;
 };
 
-MUST_CHECK enum err enroll_request_write(const struct enroll_request *r, struct buf *out); /* tree is not looked at */
-MUST_CHECK enum err enroll_request_read(struct enroll_request *out, const char *p, size_t n, struct fault *f);
+/* tree is not looked at */
+MUST_CHECK enum err enroll_request_write(const struct enroll_request *r, struct buf *out);
+MUST_CHECK enum err enroll_request_read(struct enroll_request *out, const char *p, size_t n,
+    struct fault *f);
 void enroll_request_free(struct enroll_request *r);
 
 #define ENROLL_MAX_SOURCES 16
@@ -72,12 +88,15 @@ struct enroll_source {               /* one mirror; a port of 0 = that form is n
 
 struct enroll_feed {
 	const char *name;
-	const char *root;            /* bytes of root.json, or NULL: the agent must have it from elsewhere */
+	/* bytes of root.json, or NULL: the agent must have it from elsewhere */
+	const char *root;
 	size_t root_len;
 };
 
-/* The answer document: {"agent","org","group","certificate","ca","console":{"name","host","port"},"time","feeds":[{"name","root":"<base64>"?}],"sources":[...]}.
- * On the wire: {"answer":"<base64 of the document>","mac":"<hex>"}. All pointers are owned by the struct's tree and store. */
+/* The answer document: {"agent","org","group","certificate","ca","console":{"name","host","port"},
+ * "time","feeds":[{"name","root":"<base64>"?}],"sources":[{"name","host","ftp","http","version"}]}.
+ * On the wire: {"answer":"<base64 of the document>","mac":"<hex>"}.
+ * All pointers are owned by the struct's tree and store. */
 struct enroll_answer {
 	cJSON *tree;
 	char *store;
@@ -90,25 +109,33 @@ struct enroll_answer {
 
 /* The document's bytes (these are what the MAC covers). */
 MUST_CHECK enum err enroll_answer_write(const struct enroll_answer *a, struct buf *out);
-MUST_CHECK enum err enroll_answer_parse(struct enroll_answer *out, const char *p, size_t n, struct fault *f);
+MUST_CHECK enum err enroll_answer_parse(struct enroll_answer *out, const char *p, size_t n,
+    struct fault *f);
 /* The wire form around those bytes. */
-MUST_CHECK enum err enroll_answer_seal(struct buf *out, const void *document, size_t n, const uint8_t mac[ENROLL_MAC]);
-/* Takes the wire form apart, checks the MAC before anything inside is parsed (ERR_AUTH), then parses. */
-MUST_CHECK enum err enroll_answer_open(struct enroll_answer *out, const struct token *t, const uint8_t proof[ENROLL_MAC], const char *p, size_t n,
+MUST_CHECK enum err enroll_answer_seal(struct buf *out, const void *document, size_t n,
+    const uint8_t mac[ENROLL_MAC]);
+/* Takes the wire form apart, checks the MAC before anything inside is parsed (ERR_AUTH), then
+ * parses. */
+MUST_CHECK enum err enroll_answer_open(struct enroll_answer *out, const struct token *t,
+    const uint8_t proof[ENROLL_MAC], const char *p, size_t n,
     struct fault *f);
 void enroll_answer_free(struct enroll_answer *a);
 
-/* {"state","step"?,"result"?,"error"?,"updated"}: report for POST /v1/tasks/{id}/state. The agent sends one for every task, whichever way it came. */
+/* {"state","step"?,"result"?,"error"?,"updated"}: report for POST /v1/tasks/{id}/state. The agent
+ * sends one for every task, whichever way it came. */
 struct enroll_state {
 	cJSON *tree;
-	const char *state;           /* one of the journal's words: accepted running done failed interrupted canceled expired refused */
+	/* one of the journal's words: accepted running done failed interrupted canceled expired
+	 * refused */
+	const char *state;
 	const char *step, *error;    /* may be NULL */
 	const cJSON *result;         /* object, may be NULL */
 	const char *updated;         /* RFC 3339 */
 };
 
 MUST_CHECK enum err enroll_state_write(const struct enroll_state *s, struct buf *out);
-MUST_CHECK enum err enroll_state_read(struct enroll_state *out, const char *p, size_t n, struct fault *f);
+MUST_CHECK enum err enroll_state_read(struct enroll_state *out, const char *p, size_t n,
+    struct fault *f);
 void enroll_state_free(struct enroll_state *s);
 /* True for done failed interrupted canceled expired refused. */
 int enroll_state_is_final(const char *state);

@@ -1,6 +1,7 @@
-/* token.h - the enrolment token: one opaque word "ATL1" + base64url that an administrator can read over the phone or paste.
- * Holds where the console is, which CA it must show (SHA-256 of the CA's SPKI), the token's id and secret, and optionally hashes of the root.json of
- * signature feeds. The checksum inside tells a mistyped word from one that was refused. Pure; no allocation but the output buffer. DESIGN section 10. */
+/* token.h - the enrolment token: one opaque word "ATL1" + base64url that can be pasted. Holds where
+ * the console is, which CA it must show (SHA-256 of the CA's SPKI), the token's id and secret, and
+ * optionally hashes of the root.json of signature feeds. The checksum inside tells a mistyped word
+ * from one that was refused. Pure; no allocation but the output buffer. DESIGN section 10. */
 #ifndef ATALAIA_PROTO_TOKEN_H
 #define ATALAIA_PROTO_TOKEN_H
 
@@ -27,16 +28,19 @@ struct token_root {
 struct token {
 	char host[TOKEN_HOST_TEXT];  /* name or address literal, never empty */
 	uint16_t port;               /* never 0 */
-	uint8_t ca_spki[32];         /* SHA-256 of the DER SubjectPublicKeyInfo of the organisation's CA */
+	/* SHA-256 of the DER SubjectPublicKeyInfo of the organisation's CA */
+	uint8_t ca_spki[32];
 	char id[TOKEN_ID_TEXT];
 	uint8_t secret[TOKEN_SECRET_BYTES];
 	size_t n_roots;
 	struct token_root roots[TOKEN_MAX_ROOTS];
 };
 
-/* ERR_INVAL with a sentence when a member cannot be encoded (host, port, id, feed name, too many roots). Appends the word, no newline. */
+/* ERR_INVAL with a sentence when a member cannot be encoded (host, port, id, feed name, too many
+ * roots). Appends the word, no newline. */
 MUST_CHECK enum err token_encode(const struct token *t, struct buf *out, struct fault *f);
-/* Surrounding white space is ignored, inside it nothing is. ERR_PARSE with a sentence that never quotes the secret. */
+/* Surrounding white space is ignored, inside it nothing is. ERR_PARSE with a sentence that never
+ * quotes the secret. */
 MUST_CHECK enum err token_decode(struct token *out, const char *p, size_t n, struct fault *f);
 void token_wipe(struct token *t);
 /* Hash named for this feed, or NULL. Borrowed from t. */
