@@ -8,10 +8,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MAX_INPUT (1u << 20)
+#define INPUT_MAX_BYTES (1u << 20)
 #define PREFIXES_UP_TO 512
 
-static uint8_t input[MAX_INPUT];
+static uint8_t input[INPUT_MAX_BYTES];
 
 /* A copy of exact size on the heap, so that ASan sees a read past the end. */
 static void
