@@ -21,6 +21,8 @@
 /* Deltas: DESIGN section 7. */
 #define LIMIT_DELTA_WINDOW_LOG 23 /* zstd window 8 MiB: the applier stays under 16 MiB */
 #define LIMIT_DELTA_CHAIN 30
+#define LIMIT_DELTA_CONTROL 65536        /* control bytes of one block, held while it is decoded */
+#define LIMIT_DELTA_PIECES 131072        /* records of a chain composed in memory: 2 MiB, twice */
 
 /* childctl: one JSON line between the agent and its children. */
 #define LIMIT_CHILD_LINE 65536
