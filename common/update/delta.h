@@ -29,7 +29,7 @@ struct delta_reader; /* at most 9 MiB, most of it the zstd window */
 /* old_len and new_len: what the file must say, DELTA_ANY = at most LIMIT_TARGET_BYTES. */
 MUST_CHECK enum err delta_reader_new(struct delta_reader **out, uint64_t old_len, uint64_t new_len,
     const struct delta_sink *sink, void *arg);
-/* Cut anywhere. ERR_PARSE, ERR_TOOBIG (window), ERR_VERIFY (lengths), or the sink's result. */
+/* Cut anywhere. ERR_PARSE (form, window), ERR_VERIFY (lengths), or the sink's result. */
 MUST_CHECK enum err delta_reader_feed(struct delta_reader *r, const void *p, size_t n,
     struct fault *f);
 /* The end of the file: ERR_PARSE when the delta is not complete. */
