@@ -48,6 +48,10 @@
 #define LIMIT_FTP_LINE 4096
 #define LIMIT_FTP_REPLY 16384 /* replies not yet taken by the client */
 
+/* Paths: sockaddr_un holds 108 bytes, so the run folder leaves room for a name; a state path leaves room for ours below PATH_MAX. */
+#define LIMIT_RUN_PATH 90
+#define LIMIT_STATE_PATH 1024
+
 /* Tasks and events. */
 #define LIMIT_TASK_BYTES 65536
 #define LIMIT_TASK_LIFE_S (7 * 86400)
