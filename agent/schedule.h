@@ -1,26 +1,11 @@
-/* schedule.h - when a feed is checked next. Pure: times come in, a delay goes out. */
+/* schedule.h - when a feed is checked next. Pure: times come in, a delay goes out.
+ * Windows are proto/policy's. */
 #ifndef ATALAIA_AGENT_SCHEDULE_H
 #define ATALAIA_AGENT_SCHEDULE_H
-
-#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define LIMIT_WINDOWS 16
-
-/* Minutes of the local day; from > to passes midnight; from == to is the whole day. */
-struct window {
-	uint16_t from, to;
-};
-
-/* "22:00-06:00" */
-MUST_CHECK enum err window_parse(const char *p, size_t n, struct window *out);
-/* No windows: always open. */
-bool windows_open(const struct window *w, size_t n, unsigned minute_of_day);
-/* Minutes until one opens; 0 when open. */
-unsigned windows_wait(const struct window *w, size_t n, unsigned minute_of_day);
 
 struct schedule_in {
 	uint64_t interval_ms, jitter_ms;
