@@ -150,7 +150,7 @@ on_timer(uv_timer_t *t)
 }
 
 static void
-on_exit(uv_process_t *p, int64_t status, int sig)
+process_exited(uv_process_t *p, int64_t status, int sig)
 {
 	struct child *c = p->data;
 
@@ -212,7 +212,7 @@ run_process(struct child *c, uv_loop_t *loop, const struct child_spec *spec, con
 		args[n++] = (char *)(uintptr_t)spec->args[i]; /* uv_spawn does not write them */
 	args[n] = NULL;
 	(void)make_env(store, sizeof store, env);
-	o.exit_cb = on_exit;
+	o.exit_cb = process_exited;
 	o.file = path;
 	o.args = args;
 	o.env = env;
