@@ -46,7 +46,7 @@ struct journal_record {
 	char detail[400];        /* the sentence that goes with it */
 	char step[48];
 	uint32_t step_no;        /* steps begun, 0 = none */
-	uint32_t crashes;        /* times the agent died while it was running */
+	uint32_t runs;           /* runs begun and not ended or stopped cleanly */
 	int64_t not_before, expires, created, updated; /* wall ms */
 	bool reported;           /* the console has this state */
 };

@@ -20,12 +20,12 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS task (id TEXT PRIMARY KEY, type TEXT NOT NULL,"
     " issuer TEXT NOT NULL, via TEXT NOT NULL, state TEXT NOT NULL, args TEXT NOT NULL,"
     " result TEXT, error TEXT NOT NULL, detail TEXT NOT NULL, step TEXT NOT NULL,"
-    " step_no INTEGER NOT NULL, crashes INTEGER NOT NULL, not_before INTEGER NOT NULL,"
+    " step_no INTEGER NOT NULL, runs INTEGER NOT NULL, not_before INTEGER NOT NULL,"
     " expires INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,"
     " reported INTEGER NOT NULL);";
 
 #define COLUMNS                                                                                    \
-	"id,type,issuer,via,state,args,result,error,detail,step,step_no,crashes,not_before,"       \
+	"id,type,issuer,via,state,args,result,error,detail,step,step_no,runs,not_before,"       \
 	"expires,created,updated,reported"
 
 static enum err
@@ -61,7 +61,7 @@ read_row(sqlite3_stmt *s, struct journal_record *r)
 	column_copy(r->detail, sizeof r->detail, s, 8);
 	column_copy(r->step, sizeof r->step, s, 9);
 	r->step_no = (uint32_t)sqlite3_column_int64(s, 10);
-	r->crashes = (uint32_t)sqlite3_column_int64(s, 11);
+	r->runs = (uint32_t)sqlite3_column_int64(s, 11);
 	r->not_before = sqlite3_column_int64(s, 12);
 	r->expires = sqlite3_column_int64(s, 13);
 	r->created = sqlite3_column_int64(s, 14);
@@ -216,7 +216,7 @@ journal_db_put(struct journal_db *d, const struct journal_record *r, struct faul
 {
 	const char *const texts[] = { r->id, r->type, r->issuer, r->via, task_state_word(r->state),
 		r->args == NULL ? "{}" : r->args, r->result, r->error, r->detail, r->step };
-	const int64_t numbers[] = { r->step_no, r->crashes, r->not_before, r->expires, r->created,
+	const int64_t numbers[] = { r->step_no, r->runs, r->not_before, r->expires, r->created,
 		r->updated, r->reported };
 	bool ok = true;
 
