@@ -16,6 +16,8 @@
 #define LIMIT_TARGET_BYTES (4ull << 30) /* one target file; the largest real set seen is 0.4 GiB   \
 					 */
 #define LIMIT_SET_FILES 65536		/* files in one set, packs unpacked */
+#define LIMIT_SETS_KEPT 64               /* sets looked at as sources: far above `keep` */
+#define LIMIT_MANIFEST (32u << 20)       /* text of LIMIT_SET_FILES entries with long names */
 #define LIMIT_PACK_BYTES (1ull << 30)
 
 /* Deltas: DESIGN section 7. */
