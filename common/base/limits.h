@@ -11,6 +11,8 @@
 #define LIMIT_TUF_ROOT_ROTATIONS 1024 /* roots followed in one refresh */
 #define LIMIT_TUF_DELEGATIONS 64 /* roles visited for one target: stops a maze, TUF section 5.6.7  \
 				  */
+#define LIMIT_TUF_ROLES 4096 /* delegations in one document; their names are compared pairwise */
+#define LIMIT_TUF_ROLES_LOADED 256 /* delegated documents held at once by one client */
 #define LIMIT_TUF_KEYS 256	 /* keys in one role's document */
 #define LIMIT_TUF_SIGNATURES 256
 #define LIMIT_TARGET_BYTES (4ull << 30) /* one target file; the largest real set seen is 0.4 GiB   \
