@@ -6,7 +6,7 @@ build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-
  libsodium-dev libssl-dev'
 demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
 test="$demo libcmocka-dev python3-pytest python3-cryptography lftp ncftp tnftp wget busybox strace
- faketime zstd iproute2"
+ faketime zstd iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
 case ${1:-build} in
