@@ -60,6 +60,9 @@
 #define LIMIT_TASK_BYTES 65536
 #define LIMIT_TASK_LIFE_S (7 * 86400)
 #define LIMIT_EVENT_BYTES 65536 /* one event; CloudEvents asks intermediaries for 64 KiB */
+#define LIMIT_EVENT_MEMBERS 64   /* attributes of one event; ten are usual */
+#define LIMIT_EVENT_NAME 32      /* an attribute's name; the specification asks for 20 */
+#define LIMIT_EVENT_ATTRIBUTE 4096 /* an attribute's value; content belongs into data */
 #define LIMIT_BATCH_EVENTS 500
 #define LIMIT_BATCH_BYTES 262144
 
