@@ -1,0 +1,19 @@
+#!/bin/sh
+# install-data.sh DESTDIR PREFIX: man pages, units, users and sample configuration; never over a file that is there.
+set -eu
+dest=$1 prefix=$2
+cd "$(dirname "$0")"
+for page in man/*.[1-8]; do
+    [ -f "$page" ] || continue
+    install -Dm 644 "$page" "$dest$prefix/share/man/man${page##*.}/${page##*/}"
+done
+for unit in systemd/*.service; do
+    install -Dm 644 "$unit" "$dest$prefix/lib/systemd/system/${unit##*/}"
+done
+install -Dm 644 sysusers/atalaia.conf "$dest$prefix/lib/sysusers.d/atalaia.conf"
+install -Dm 644 sysusers/atalaia.tmpfiles "$dest$prefix/lib/tmpfiles.d/atalaia.conf"
+for conf in conf/*.conf; do
+    [ -f "$conf" ] || continue
+    install -Dm 644 "$conf" "$dest$prefix/share/doc/atalaia/examples/${conf##*/}"
+    [ -e "$dest/etc/atalaia/${conf##*/}" ] || install -Dm 640 "$conf" "$dest/etc/atalaia/${conf##*/}"
+done
