@@ -6,7 +6,7 @@
 
 #define URL_MAX 16384
 #define CONNECT_SECONDS 15L
-#define STALL_SECONDS 20L /* below STALL_BYTES a second for so long: given up */
+#define STALL_SECONDS 10L /* below STALL_BYTES a second for so long: given up */
 #define STALL_BYTES 64L
 
 struct web {
