@@ -47,7 +47,9 @@ struct set_build {
 MUST_CHECK enum err set_build(struct set_build *b, struct fault *f);
 
 /* Path of a file with this content in any kept set (packs too), newest first: a base for deltas, a
- * source for links. Known from the manifests; the content is not read. ERR_NOTFOUND. */
+ * source for links. Known from the manifests; the content is not read. ERR_NOTFOUND.
+ * A delta names its base by hash alone: SET_ANY_SIZE. */
+#define SET_ANY_SIZE UINT64_MAX
 MUST_CHECK enum err set_find(const char *feed_dir, const uint8_t sha256[SET_SHA], uint64_t size,
     char *path, size_t path_size, struct fault *f);
 

@@ -282,7 +282,7 @@ set_known_find(const struct set_known *k, const uint8_t sha256[SET_SHA], uint64_
 			hi = mid;
 	}
 	if (lo == k->count || memcmp(k->list[lo].sha256, sha256, SET_SHA) != 0 ||
-	    k->list[lo].size != size)
+	    (size != SET_ANY_SIZE && k->list[lo].size != size))
 		return NULL;
 	return &k->list[lo];
 }
