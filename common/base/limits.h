@@ -56,6 +56,15 @@
 #define LIMIT_RUN_PATH 90
 #define LIMIT_STATE_PATH 1024
 
+/* atalaia-fetch: downloads. */
+#define LIMIT_FETCH_SOURCES 64           /* both forms of 20 update agents and the server, and room */
+#define LIMIT_FETCH_URL 1024             /* base and a target's name with its hash */
+#define LIMIT_FETCH_PARALLEL 4           /* hides round trips of small files; a branch line needs no more */
+#define LIMIT_FETCH_SLOW 64              /* bytes/s: slower for LIMIT_FETCH_STALL_MS is no transfer */
+#define LIMIT_FETCH_STALL_MS 30000
+#define LIMIT_FETCH_CONNECT_MS 10000     /* name, connection and TLS: a dead source must not hold the next one */
+#define LIMIT_FETCH_ATTEMPTS 16          /* resumes at one source in one run, while each brings something */
+
 /* Tasks and events. */
 #define LIMIT_TASK_BYTES 65536
 #define LIMIT_TASK_LIFE_S (7 * 86400)
