@@ -57,7 +57,7 @@ MUST_CHECK enum err httpd_listen(struct httpd *, const char *host, uint16_t port
 /* A socket left over by a dead process is replaced; a live one is ERR_BUSY. mode as for chmod. Removed at close. */
 MUST_CHECK enum err httpd_listen_unix(struct httpd *, const char *path, unsigned mode, struct fault *f);
 void httpd_set_tls(struct httpd *, struct tls_config *);     /* new certificate for new connections */
-/* Stops accepting, closes idle connections, gives running ones up to drain_ms (pending long-polls are cancelled at once), then closes all.
+/* Stops accepting, closes idle connections, gives running ones up to drain_ms (long-polls and event streams end at once), then closes all.
  * `closed` (may be NULL) is the last call; the server is freed after it. Call once. */
 void httpd_close(struct httpd *, uint64_t drain_ms, void (*closed)(void *ctx), void *ctx);
 
@@ -80,6 +80,8 @@ const uint8_t *http_body(const struct http_req *, size_t *n); /* buffered body; 
 const struct addr *http_peer(const struct http_req *);
 uv_os_fd_t http_peer_fd(const struct http_req *);            /* for peer credentials; not for reading or closing */
 const struct pki_identity *http_identity(const struct http_req *); /* NULL: no client certificate */
+/* Marks a long-poll: counted in stats.pending, and cancelled at once when the server closes. Other pending requests get the drain time. */
+void http_may_wait(struct http_req *);
 uv_loop_t *http_loop(const struct http_req *);
 void *http_data(const struct http_req *);                    /* the handler's own pointer */
 void http_set_data(struct http_req *, void *data);

@@ -33,7 +33,7 @@ void tls_config_unref(struct tls_config *);                  /* NULL is fine */
 enum tls_state { TLS_HANDSHAKE, TLS_OPEN, TLS_CLOSED /* peer said goodbye */, TLS_FAILED };
 
 struct tls;
-MUST_CHECK enum err tls_new(struct tls **out, struct tls_config *c);     /* a client has its first bytes in tls_out at once */
+MUST_CHECK enum err tls_new(struct tls **out, struct tls_config *c);     /* a client starts with tls_feed(t, NULL, 0, ...) */
 void tls_free(struct tls *);                                             /* NULL is fine */
 /* Bytes from the peer. Plain bytes go to `plain` in pieces; it must not free the tls. Returns OK, ERR_CLOSED or what tls_fault says.
  * After an error tls_out may hold an alert that should still be sent. */
@@ -43,7 +43,7 @@ void tls_bye(struct tls *);                                              /* clos
 struct buf *tls_out(struct tls *);                                       /* what to send; the caller consumes or resets it */
 enum tls_state tls_state(const struct tls *);
 const struct pki_identity *tls_peer(const struct tls *);                 /* NULL: no certificate was given, or not open yet */
-bool tls_resumed(const struct tls *);
+bool tls_resumed(const struct tls *);                                    /* server: the identity came from a resumed session */
 const struct fault *tls_fault(const struct tls *);
 
 /* Client side only: keep a session for another connection (tests of resumption). */
