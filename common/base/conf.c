@@ -272,6 +272,8 @@ on_option(void *user, const char *section, const char *name, const char *value)
 	int line = line_of(r);
 	size_t i = find(c, section, name);
 
+	if (r->e != OK) /* inih goes on after a mistake; the first one is what counts */
+		return 0;
 	if (i == c->n)
 		r->e = fault_set(r->f, ERR_INVAL,
 		    section_known(c, section)
