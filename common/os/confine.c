@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -123,6 +124,29 @@ deny(scmp_filter_ctx ctx, const char *const *names, size_t n)
 
 #define DENY(ctx, list) deny(ctx, list, sizeof list / sizeof *list)
 
+/* Ways out that do without connect(2): TCP Fast Open sends to an unconnected socket, and so does every datagram. */
+static enum err
+deny_sending_out(scmp_filter_ctx ctx)
+{
+	static const uint64_t kinds[] = { SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_PACKET };
+	uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
+	int r = 0;
+	size_t i;
+
+	for (i = 0; r == 0 && i < sizeof kinds / sizeof *kinds; i++)
+		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(socket), 1,
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kinds[i]));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(sendto), 1,
+		    SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(sendmsg), 1,
+		    SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(sendmmsg), 0);
+	return r == 0 ? OK : ERR_UNSUPPORTED;
+}
+
 /* libuv's threads signal nothing; abort() needs tgkill, so that one is left. */
 static enum err
 apply_seccomp(const struct confine_spec *spec, struct confine_report *out)
@@ -137,6 +161,8 @@ apply_seccomp(const struct confine_spec *spec, struct confine_report *out)
 		e = DENY(ctx, no_exec);
 	if (e == OK && !spec->may_connect)
 		e = DENY(ctx, no_connect);
+	if (e == OK && !spec->may_connect)
+		e = deny_sending_out(ctx);
 	if (e == OK && !spec->may_listen)
 		e = DENY(ctx, no_listen);
 	if (e == OK && seccomp_load(ctx) != 0)
