@@ -76,6 +76,12 @@ connect_by_send(const struct serve *s)
 }
 
 static bool
+send_datagram(const struct serve *s)
+{
+	return denied(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+static bool
 execute(const struct serve *s)
 {
 	static char name[] = "true";
@@ -103,6 +109,7 @@ static const struct attempt attempts[] = {
 	{ "write-in-mirror", write_in_mirror },
 	{ "connect", connect_out },
 	{ "connect-by-send", connect_by_send },
+	{ "send-datagram", send_datagram },
 	{ "execute", execute },
 	{ "signal-parent", signal_parent },
 	{ "trace-parent", trace_parent },
