@@ -82,6 +82,9 @@
 #define LIMIT_BATCH_EVENTS 500
 #define LIMIT_BATCH_BYTES 262144
 
+#define LIMIT_SPOOL_GROUP_BYTES 1048576 /* bodies in one commit: bounds the WAL */
+#define LIMIT_SPOOL_MEMORY (8u << 20)   /* bodies that wait for the disk */
+
 /* The agent. */
 
 #endif

@@ -127,12 +127,12 @@ open_once(struct sql *db, const struct sql_options *o, struct fault *f)
 		return sql_fault(db, k, f);
 	(void)sqlite3_extended_result_codes(db->db, 1);
 	(void)sqlite3_busy_timeout(db->db, 5000);
-	e = o->read_only ? OK : sql_exec(db, pragmas, f);
-	if (e == OK && o->extra != NULL)
-		e = sql_exec(db, o->extra, f);
+	e = o->extra != NULL ? sql_exec(db, o->extra, f) : OK;
+	if (e == OK && !o->read_only)
+		e = sql_exec(db, pragmas, f);
 	if (e == OK && o->steps != NULL && !o->read_only)
 		e = migrate(db, o->steps, f);
-	if (e == OK)
+	if (e == OK && !o->unchecked)
 		e = sql_check(db, f);
 	return e;
 }
@@ -150,8 +150,8 @@ finalize_all(struct sql *db)
 }
 
 /* The main file and what belongs to it move together: a stale -wal would be applied to the new file. */
-static enum err
-move_aside(struct sql *db, struct fault *f)
+enum err
+sql_move_aside(const char *path, char *moved, size_t size, struct fault *f)
 {
 	static const char *const tails[] = { "-wal", "-shm", "" };
 	char from[4400], to[4400];
@@ -159,12 +159,14 @@ move_aside(struct sql *db, struct fault *f)
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
-		(void)snprintf(from, sizeof from, "%s%s", db->path, tails[i]);
-		(void)snprintf(to, sizeof to, "%s.damaged-%" PRId64 "%s", db->path, now, tails[i]);
+		(void)snprintf(from, sizeof from, "%s%s", path, tails[i]);
+		(void)snprintf(to, sizeof to, "%s.damaged-%" PRId64 "%s", path, now, tails[i]);
 		if (rename(from, to) != 0 && i == 2)
-			return fault_set(f, ERR_IO, "%s is damaged and cannot be moved away; remove it",
-			    db->path);
+			return fault_set(
+			    f, ERR_IO, "%s is damaged and cannot be moved away; remove it", path);
 	}
+	if (moved != NULL)
+		(void)snprintf(moved, size, "%s", to);
 	return OK;
 }
 
@@ -187,7 +189,7 @@ sql_open(struct sql **out, const char *path, const struct sql_options *o, struct
 		log_error("store.damaged", "path=%s why=%s", log_q(path), log_q(fault_text(&first)));
 		finalize_all(db);
 		fault_reset(&first);
-		e = move_aside(db, &first);
+		e = sql_move_aside(db->path, NULL, 0, &first);
 		if (e == OK)
 			e = open_once(db, o, &first);
 		if (o->replaced != NULL)
@@ -392,4 +394,16 @@ sql_check(struct sql *db, struct fault *f)
 		e = fault_set(f, ERR_PARSE, "%s is damaged: %s", db->path, said != NULL ? said : "?");
 	(void)sqlite3_finalize(s);
 	return e;
+}
+
+struct sqlite3 *
+sql_handle(struct sql *db)
+{
+	return db->db;
+}
+
+const char *
+sql_path(const struct sql *db)
+{
+	return db->path;
 }

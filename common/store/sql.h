@@ -22,7 +22,8 @@ struct sql_options {
 	 * *replaced says so. Without it: ERR_PARSE. */
 	bool replace_damaged;
 	bool *replaced; /* may be NULL */
-	const char *extra; /* pragmas run right after opening, or NULL */
+	const char *extra; /* pragmas run right after opening, before all others, or NULL */
+	bool unchecked;	   /* no quick_check: to read what is left of a damaged file */
 };
 
 /* WAL, synchronous=FULL, foreign keys on, busy time-out 5 s, trusted_schema off. A file of a newer
@@ -30,6 +31,9 @@ struct sql_options {
 MUST_CHECK enum err sql_open(struct sql **out, const char *path, const struct sql_options *o,
     struct fault *f);
 void sql_close(struct sql *db); /* NULL is fine; finalizes everything */
+/* Renames a closed database with its -wal and -shm to PATH.damaged-<ms>; moved (may be NULL) gets
+ * the new name. */
+MUST_CHECK enum err sql_move_aside(const char *path, char *moved, size_t size, struct fault *f);
 
 MUST_CHECK enum err sql_exec(struct sql *db, const char *text, struct fault *f);
 MUST_CHECK enum err sql_begin(struct sql *db, struct fault *f); /* IMMEDIATE */
@@ -64,5 +68,7 @@ uint64_t sql_changes(struct sql *db); /* rows of the last statement */
 int64_t sql_last_id(struct sql *db);
 /* PRAGMA quick_check: ERR_PARSE with the first complaint. */
 MUST_CHECK enum err sql_check(struct sql *db, struct fault *f);
+struct sqlite3 *sql_handle(struct sql *db); /* for common/store */
+const char *sql_path(const struct sql *db);
 
 #endif

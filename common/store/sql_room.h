@@ -1,0 +1,24 @@
+/* sql_room.h - disk room that a database owns before it needs it, so that a full disk stops neither
+ * writing nor deleting (measured: otherwise even DELETE fails). Blocking; as sql.h. For databases of
+ * one process, opened with SQL_ROOM_PRAGMAS as sql_options.extra: without them a -shm file is mapped,
+ * and a full disk then ends the program with SIGBUS. */
+#ifndef ATALAIA_STORE_SQL_ROOM_H
+#define ATALAIA_STORE_SQL_ROOM_H
+
+#include "store/sql.h"
+
+#define SQL_ROOM_WAL_PAGES 256 /* a checkpoint follows a commit that leaves more in the WAL */
+#define SQL_ROOM_PRAGMAS                                                                           \
+	"PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"                                     \
+	"PRAGMA wal_autocheckpoint=256; PRAGMA page_size=4096;"
+
+/* Keeps the WAL file at its size when the database is closed. Call right after sql_open. */
+MUST_CHECK enum err sql_room_keep(struct sql *db, struct fault *f);
+/* Grows the main file to at least main_bytes and the WAL file to at least wal_bytes with written
+ * blocks; the main file must be the larger one. Cheap when they are grown already. ERR_NOSPACE
+ * leaves a usable database of the old size or a little more. Not inside a transaction. The bytes are
+ * real where files are written in place; on a copy-on-write file system they are a hint only. */
+MUST_CHECK enum err sql_room_reserve(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes,
+    struct fault *f);
+
+#endif
