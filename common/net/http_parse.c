@@ -19,6 +19,7 @@ struct http_parse {
 	enum state state;
 	struct buf raw;             /* the head so far */
 	size_t line;                /* bytes of the current line, its CR included */
+	bool after_cr;
 	struct http_head *head;
 	uint64_t left;              /* bytes of the body or chunk to come */
 	unsigned digits;
@@ -196,16 +197,14 @@ parse_head(struct http_parse *p)
 
 /* One byte of the head; NULL or why it is refused. */
 static const char *
-check_byte(const struct http_parse *p, uint8_t c)
+check_byte(const struct http_parse *p, uint8_t c, bool first)
 {
-	bool after_cr = p->line > 0 && p->raw.data[p->raw.len - 1] == '\r';
-
 	if (c == '\n')
-		return after_cr ? NULL : "a line ends with LF alone";
-	if (after_cr)
+		return p->after_cr ? NULL : "a line ends with LF alone";
+	if (p->after_cr)
 		return "CR without LF";
 	if (c == '\r')
-		return p->raw.len == 0 ? "an empty line before the request" : NULL;
+		return first ? "an empty line before the request" : NULL;
 	if (p->line == 0 && (c == ' ' || c == '\t'))
 		return "a folded header line";
 	if ((c < ' ' && c != '\t') || c == 0x7f)
@@ -213,34 +212,41 @@ check_byte(const struct http_parse *p, uint8_t c)
 	return NULL;
 }
 
+/* Checks up to the end of the head, *end behind it; NULL or why it is refused. */
+static const char *
+scan_head(struct http_parse *p, const uint8_t *in, size_t n, size_t *end, bool *whole)
+{
+	const char *why;
+	size_t i;
+
+	*whole = false;
+	for (i = 0; i < n && !*whole; i++) {
+		if ((why = check_byte(p, in[i], p->raw.len + i == 0)) != NULL)
+			return why;
+		*whole = in[i] == '\n' && p->line == 1;         /* a line of CR alone */
+		p->line = in[i] == '\n' ? 0 : p->line + 1;
+		p->after_cr = in[i] == '\r';
+	}
+	*end = i;
+	return NULL;
+}
+
 static enum http_event
 feed_head(struct http_parse *p, const uint8_t *in, size_t n, size_t *used)
 {
-	size_t i;
+	const char *why;
+	bool whole;
 
 	if (p->raw.len == 0 && n > 0) {
 		http_head_free(p->head);
 		p->head = NULL;
 	}
-	for (i = 0; i < n; i++) {
-		const char *why = check_byte(p, in[i]);
-
-		*used = i + 1;
-		if (why != NULL)
-			return bad(p, 400, why);
-		if (buf_append(&p->raw, in + i, 1) != OK)
-			return bad(p, memchr(p->raw.data, '\n', p->raw.len) != NULL ? 431 : 414, "the head is longer than this server reads");
-		if (in[i] != '\n') {
-			p->line++;
-			continue;
-		}
-		if (p->line == 1) {
-			p->line = 0;
-			return parse_head(p);
-		}
-		p->line = 0;
-	}
-	return HTTPP_MORE;
+	why = scan_head(p, in, n, used, &whole);
+	if (why != NULL)
+		return bad(p, 400, why);
+	if (buf_append(&p->raw, in, *used) != OK)
+		return bad(p, p->raw.len > 0 && memchr(p->raw.data, '\n', p->raw.len) == NULL ? 414 : 431, "the head is longer than this server reads");
+	return whole ? parse_head(p) : HTTPP_MORE;
 }
 
 /* --- the body --- */
@@ -355,6 +361,7 @@ http_parse_feed(struct http_parse *p, const uint8_t *in, size_t n, size_t *used)
 	if (p->state == S_END) {
 		p->state = S_HEAD;
 		p->line = 0;
+		p->after_cr = false;
 		return HTTPP_DONE;
 	}
 	return HTTPP_MORE;

@@ -408,7 +408,7 @@ set_up(struct httpc_call *k, const struct httpc_request *q, struct fault *f)
 {
 	struct curlset s = {
 		.protocols = k->c->identity != NULL ? "http,https" : "http", .proxy = q->proxy, .connect_ms = q->connect_ms,
-		.total_ms = q->total_ms != 0 ? q->total_ms : TOTAL_MS, 
+		.total_ms = q->total_ms != 0 ? q->total_ms : TOTAL_MS,
 		.stall_s = (q->stall_ms + 999) / 1000, .stall_bytes = 1, .unix_socket = q->unix_socket,
 	};
 	enum err e;

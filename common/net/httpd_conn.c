@@ -1,4 +1,4 @@
-/* httpd_conn.c - one connection: accepting, bytes in (plain or TLS), bytes out, deadlines, closing. See httpd_int.h for who frees what. */
+/* httpd_conn.c - one connection: bytes in (plain or TLS), deadlines, closing. See httpd_int.h for who frees what. */
 #include "net/httpd_int.h"
 
 #include "base/clock.h"
@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define PAUSE_AT LIMIT_HTTP_HEAD                     /* unparsed bytes held before reading stops */
-#define IN_MAX (LIMIT_HTTP_HEAD + 2 * 65536)         /* the read that was under way still fits, TLS records decrypted */
 
 /* --- closing --- */
 
@@ -153,160 +152,6 @@ conn_tick(struct http_conn *c, uint64_t now_ms)
 		phase_timeout(c);
 }
 
-/* --- bytes out --- */
-
-struct write_block {
-	uv_write_t w;
-	struct http_conn *c;
-	char data[];
-};
-
-size_t
-conn_queue(const struct http_conn *c)
-{
-	return c->why == NULL ? uv_stream_get_write_queue_size(&c->h.stream) : 0;
-}
-
-static void
-on_written(uv_write_t *w, int status)
-{
-	struct write_block *b = w->data;
-	struct http_conn *c = b->c;
-
-	free(b);
-	if (c->why != NULL)
-		return;
-	if (status != 0)
-		conn_close(c, "the client does not take the answer");
-	else
-		httpd_later(c);
-}
-
-/* What the kernel does not take at once is copied: the caller's memory is free when this returns. */
-static void
-send_raw(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
-{
-	size_t total = 0, skip = 0, at = 0;
-	struct write_block *b;
-	uv_buf_t rest;
-	unsigned i;
-	int ret;
-
-	for (i = 0; i < n; i++)
-		total += bufs[i].len;
-	c->submitted += total;
-	c->d->stats.bytes_out += total;
-	if (conn_queue(c) == 0 && (ret = uv_try_write(&c->h.stream, bufs, n)) != UV_EAGAIN) {
-		if (ret < 0) {
-			conn_close(c, "the client does not take the answer");
-			return;
-		}
-		skip = (size_t)ret;
-	}
-	if (skip == total)
-		return;
-	b = malloc(sizeof(*b) + total - skip);
-	if (b == NULL) {
-		conn_close(c, "no memory");
-		return;
-	}
-	b->c = c;
-	b->w.data = b;
-	for (i = 0; i < n; i++) {
-		size_t drop = skip < bufs[i].len ? skip : bufs[i].len;
-
-		memcpy(b->data + at, bufs[i].base + drop, bufs[i].len - drop);
-		at += bufs[i].len - drop;
-		skip -= drop;
-	}
-	rest = uv_buf_init(b->data, (unsigned)at);
-	if (uv_write(&b->w, &c->h.stream, &rest, 1, on_written) != 0) {
-		free(b);
-		conn_close(c, "the client does not take the answer");
-	}
-}
-
-static void
-flush_tls(struct http_conn *c)
-{
-	struct buf *out = tls_out(c->tls);
-	uv_buf_t b;
-
-	if (out->len == 0 || c->why != NULL)
-		return;
-	b = uv_buf_init((char *)out->data, (unsigned)out->len);
-	send_raw(c, &b, 1);
-	buf_free(out);
-}
-
-void
-conn_send(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
-{
-	unsigned i;
-
-	if (c->why != NULL)
-		return;
-	if (c->tls == NULL) {
-		send_raw(c, bufs, n);
-		return;
-	}
-	for (i = 0; i < n; i++) {
-		if (tls_write(c->tls, (const uint8_t *)bufs[i].base, bufs[i].len) != OK) {
-			conn_close(c, "TLS cannot write");
-			return;
-		}
-	}
-	flush_tls(c);
-}
-
-struct shutdown_block {
-	uv_shutdown_t s;
-};
-
-static void
-on_shutdown(uv_shutdown_t *s, int status)
-{
-	free(s->data);
-}
-
-/* The last byte is with the kernel. A client that is still sending gets time to read the answer first. */
-static void
-drained(struct http_conn *c, bool unread)
-{
-	struct shutdown_block *b;
-
-	if (!unread) {
-		conn_close(c, "answered");
-		return;
-	}
-	b = malloc(sizeof(*b));
-	if (b == NULL || uv_shutdown(&b->s, &c->h.stream, on_shutdown) != 0) {
-		free(b);
-		conn_close(c, "answered");
-		return;
-	}
-	b->s.data = b;
-	conn_phase(c, PH_LINGER);
-	buf_free(&c->in);
-	if (!c->reading)
-		httpd_later(c);
-}
-
-void
-conn_finish(struct http_conn *c, bool unread)
-{
-	if (c->why != NULL || c->phase == PH_DRAIN || c->phase == PH_LINGER)
-		return;
-	conn_phase(c, PH_DRAIN);
-	c->unread = unread;
-	if (c->tls != NULL) {
-		tls_bye(c->tls);
-		flush_tls(c);
-	}
-	if (c->why == NULL && conn_queue(c) == 0)
-		drained(c, unread);
-}
-
 /* --- bytes in --- */
 
 static bool
@@ -427,21 +272,6 @@ parse_bytes(struct http_conn *c, const uint8_t *p, size_t n)
 	}
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *b);
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
-
-static void
-set_reading(struct http_conn *c, bool on)
-{
-	if (c->why != NULL || c->reading == on)
-		return;
-	c->reading = on;
-	if (!on)
-		(void)uv_read_stop(&c->h.stream);
-	else if (uv_read_start(&c->h.stream, on_alloc, on_read) != 0)
-		conn_close(c, "cannot read");
-}
-
 static void
 on_plain(void *ctx, const uint8_t *p, size_t n)
 {
@@ -457,7 +287,20 @@ on_plain(void *ctx, const uint8_t *p, size_t n)
 	if (buf_append(&c->in, p + used, n - used) != OK)
 		conn_close(c, "too many bytes ahead of an answer");
 	else if (c->in.len >= PAUSE_AT)
-		set_reading(c, false);
+		conn_read(c, false);
+}
+
+/* A client that only closed its sending side still gets an answer that is on its way; who waits for one is gone. */
+static void
+client_left(struct http_conn *c)
+{
+	conn_read(c, false);
+	if (conn_queue(c) > 0 && (c->phase == PH_DRAIN || c->req == NULL || c->req->state == RQ_DONE)) {
+		conn_finish(c, false);
+		c->unread = false;
+	} else {
+		conn_close(c, "client left");
+	}
 }
 
 static void
@@ -467,11 +310,11 @@ on_tls(struct http_conn *c, const uint8_t *p, size_t n)
 	enum err e = tls_feed(c->tls, p, n, on_plain, c);
 	char peer[ADDR_TEXT];
 
-	flush_tls(c);
+	conn_flush_tls(c);
 	if (e == OK || c->why != NULL)
 		return;
 	if (e == ERR_CLOSED) {
-		conn_close(c, "client left");
+		client_left(c);
 		return;
 	}
 	if (shaking) {
@@ -501,13 +344,7 @@ on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	if (n == 0 || c->why != NULL)
 		return;
 	if (n < 0) {
-		/* A client that only closed its sending side still gets an answer that is on its way. */
-		if (n == UV_EOF && conn_queue(c) > 0 && (c->phase == PH_DRAIN || c->req == NULL || c->req->state == RQ_DONE)) {
-			set_reading(c, false);
-			conn_finish(c, false);
-		} else {
-			conn_close(c, "client left");
-		}
+		client_left(c);
 		return;
 	}
 	c->bytes_in += (uint64_t)n;
@@ -521,6 +358,18 @@ on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 }
 
 void
+conn_read(struct http_conn *c, bool on)
+{
+	if (c->why != NULL || c->reading == on)
+		return;
+	c->reading = on;
+	if (!on)
+		(void)uv_read_stop(&c->h.stream);
+	else if (uv_read_start(&c->h.stream, on_alloc, on_read) != 0)
+		conn_close(c, "cannot read");
+}
+
+void
 conn_turn(struct http_conn *c)
 {
 	size_t used;
@@ -528,9 +377,9 @@ conn_turn(struct http_conn *c)
 	if (c->why != NULL)
 		return;
 	if (c->phase == PH_DRAIN && conn_queue(c) == 0)
-		drained(c, c->unread);
+		conn_drained(c, c->unread);
 	if (c->phase == PH_LINGER)
-		set_reading(c, true);
+		conn_read(c, true);
 	if (c->why != NULL || c->phase == PH_DRAIN || c->phase == PH_LINGER)
 		return;
 	if (c->req != NULL && c->req->state == RQ_STREAM)
@@ -544,109 +393,5 @@ conn_turn(struct http_conn *c)
 	if (c->in.len == 0)
 		buf_free(&c->in);
 	if (c->in.len < PAUSE_AT)
-		set_reading(c, true);
-}
-
-/* --- accepting --- */
-
-static uint32_t
-cap_for(const struct httpd *d, const struct addr *a)
-{
-	if (d->o.wide != NULL && cidr_list_match(d->o.wide, a))
-		return d->o.max_per_wide;
-	return d->o.max_per_address;
-}
-
-static const char *
-refuse_reason(struct http_conn *c)
-{
-	struct httpd *d = c->d;
-
-	if (d->closing)
-		return "server closes";
-	if (d->stats.connections > d->o.max_connections)
-		return "too many connections";
-	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
-		return "too many connections from this address";
-	c->counted = true;
-	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s, d->o.handshake_burst, clock_mono_ms()))
-		return "too many handshakes from this address";
-	return NULL;
-}
-
-static void
-refuse(struct http_conn *c, const char *why)
-{
-	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
-	uv_buf_t b = uv_buf_init((char *)(uintptr_t)busy, sizeof(busy) - 1);
-	char peer[ADDR_TEXT];
-
-	c->d->stats.refused++;
-	log_warn("http.refused", "server=%s peer=%s why=\"%s\"", c->d->o.name, addr_format_ip(peer, &c->peer), why);
-	if (c->d->tls == NULL)
-		(void)uv_try_write(&c->h.stream, &b, 1);
-	conn_close(c, why);
-}
-
-/* The handle's kind follows the listener's. */
-static int
-init_handle(struct http_conn *c, const struct http_listener *l)
-{
-	return l->h.any.type == UV_TCP ? uv_tcp_init(c->d->loop, &c->h.tcp) : uv_pipe_init(c->d->loop, &c->h.pipe, 0);
-}
-
-static void
-find_peer(struct http_conn *c)
-{
-	struct sockaddr_storage ss;
-	int len = sizeof(ss);
-
-	c->peer.family = ADDR_UNIX;
-	if (c->h.any.type != UV_TCP)
-		return;
-	(void)uv_tcp_nodelay(&c->h.tcp, 1);
-	if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&ss, &len) != 0 || addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
-		c->peer.family = ADDR_NONE;
-}
-
-void
-conn_accept(struct http_listener *l)
-{
-	struct http_conn *c = calloc(1, sizeof(*c));
-	struct httpd *d = l->d;
-	const char *why;
-
-	if (c == NULL)
-		return;
-	c->d = d;
-	buf_init(&c->in, IN_MAX);
-	if (init_handle(c, l) != 0) {
-		free(c);
-		return;
-	}
-	c->h.any.data = c;
-	c->next = d->conns;
-	c->link = &d->conns;
-	if (c->next != NULL)
-		c->next->link = &c->next;
-	d->conns = c;
-	d->handles++;
-	d->stats.connections++;
-	d->stats.accepted++;
-	httpd_start_tick(d);
-	if (uv_accept(&l->h.stream, &c->h.stream) != 0) {
-		conn_close(c, "cannot accept");
-		return;
-	}
-	find_peer(c);
-	if (c->peer.family == ADDR_NONE)
-		conn_close(c, "client left");
-	else if ((why = refuse_reason(c)) != NULL)
-		refuse(c, why);
-	else if (http_parse_new(&c->parse) != OK || (d->tls != NULL && tls_new(&c->tls, d->tls) != OK))
-		conn_close(c, "no memory");
-	if (c->why != NULL)
-		return;
-	conn_phase(c, PH_HEAD);
-	set_reading(c, true);
+		conn_read(c, true);
 }

@@ -4,6 +4,7 @@
 #ifndef ATALAIA_NET_HTTPD_INT_H
 #define ATALAIA_NET_HTTPD_INT_H
 
+#include "base/limits.h"
 #include "net/http_parse.h"
 #include "net/httpd.h"
 #include "net/peers.h"
@@ -11,6 +12,7 @@
 #define HTTP_LOW_WATER 65536     /* a source is asked for more when less than this waits for the socket */
 #define HTTP_MIN_MOVE 4096       /* bytes that must move within body_ms or write_ms: slower than any line we know */
 #define HTTP_LINGER_MS 2000      /* after a refusal: time for the client to read it before its unread bytes reset the connection */
+#define HTTP_IN_MAX (LIMIT_HTTP_HEAD + 2 * 65536) /* unparsed bytes of one connection: the read under way when reading stopped still fits */
 #define HTTP_PARAMS 4
 
 enum http_phase { PH_HEAD, PH_IDLE, PH_BODY, PH_WAIT, PH_DRAIN /* last bytes out, then close */, PH_LINGER };
@@ -98,15 +100,22 @@ void httpd_later(struct http_conn *c);                       /* conn_turn from t
 void httpd_forget_later(struct http_conn *c);
 void httpd_start_tick(struct httpd *d);
 
-/* httpd_conn.c */
+/* httpd_accept.c */
 void conn_accept(struct http_listener *l);
+
+/* httpd_conn.c */
 void conn_close(struct http_conn *c, const char *why);       /* the one way out */
 void conn_turn(struct http_conn *c);
 void conn_tick(struct http_conn *c, uint64_t now_ms);
-void conn_send(struct http_conn *c, const uv_buf_t *bufs, unsigned n);
-size_t conn_queue(const struct http_conn *c);
 void conn_phase(struct http_conn *c, enum http_phase phase);
+void conn_read(struct http_conn *c, bool on);
+
+/* httpd_out.c */
+void conn_send(struct http_conn *c, const uv_buf_t *bufs, unsigned n); /* copies what the kernel does not take at once */
+size_t conn_queue(const struct http_conn *c);
+void conn_flush_tls(struct http_conn *c);
 void conn_finish(struct http_conn *c, bool unread);          /* close after what is queued is out; unread: the client is still sending */
+void conn_drained(struct http_conn *c, bool unread);
 
 /* httpd_req.c */
 struct http_req *req_new(struct http_conn *c, struct http_head *head); /* takes head, also on failure */

@@ -1,0 +1,109 @@
+/* httpd_accept.c - from a listener to a connection, or to a refusal: caps in total and per address, handshakes per source. */
+#include "net/httpd_int.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+static uint32_t
+cap_for(const struct httpd *d, const struct addr *a)
+{
+	if (d->o.wide != NULL && cidr_list_match(d->o.wide, a))
+		return d->o.max_per_wide;
+	return d->o.max_per_address;
+}
+
+static const char *
+refuse_reason(struct http_conn *c)
+{
+	struct httpd *d = c->d;
+
+	if (d->closing)
+		return "server closes";
+	if (d->stats.connections > d->o.max_connections)
+		return "too many connections";
+	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
+		return "too many connections from this address";
+	c->counted = true;
+	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s, d->o.handshake_burst, clock_mono_ms()))
+		return "too many handshakes from this address";
+	return NULL;
+}
+
+static void
+refuse(struct http_conn *c, const char *why)
+{
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+	uv_buf_t b = uv_buf_init((char *)(uintptr_t)busy, sizeof(busy) - 1);
+	char peer[ADDR_TEXT];
+
+	c->d->stats.refused++;
+	log_warn("http.refused", "server=%s peer=%s why=\"%s\"", c->d->o.name, addr_format_ip(peer, &c->peer), why);
+	if (c->d->tls == NULL)
+		(void)uv_try_write(&c->h.stream, &b, 1);
+	conn_close(c, why);
+}
+
+/* The handle's kind follows the listener's. */
+static int
+init_handle(struct http_conn *c, const struct http_listener *l)
+{
+	return l->h.any.type == UV_TCP ? uv_tcp_init(c->d->loop, &c->h.tcp) : uv_pipe_init(c->d->loop, &c->h.pipe, 0);
+}
+
+static void
+find_peer(struct http_conn *c)
+{
+	struct sockaddr_storage ss;
+	int len = sizeof(ss);
+
+	c->peer.family = ADDR_UNIX;
+	if (c->h.any.type != UV_TCP)
+		return;
+	(void)uv_tcp_nodelay(&c->h.tcp, 1);
+	if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&ss, &len) != 0 || addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
+		c->peer.family = ADDR_NONE;
+}
+
+void
+conn_accept(struct http_listener *l)
+{
+	struct http_conn *c = calloc(1, sizeof(*c));
+	struct httpd *d = l->d;
+	const char *why;
+
+	if (c == NULL)
+		return;
+	c->d = d;
+	buf_init(&c->in, HTTP_IN_MAX);
+	if (init_handle(c, l) != 0) {
+		free(c);
+		return;
+	}
+	c->h.any.data = c;
+	c->next = d->conns;
+	c->link = &d->conns;
+	if (c->next != NULL)
+		c->next->link = &c->next;
+	d->conns = c;
+	d->handles++;
+	d->stats.connections++;
+	d->stats.accepted++;
+	httpd_start_tick(d);
+	if (uv_accept(&l->h.stream, &c->h.stream) != 0) {
+		conn_close(c, "cannot accept");
+		return;
+	}
+	find_peer(c);
+	if (c->peer.family == ADDR_NONE)
+		conn_close(c, "client left");
+	else if ((why = refuse_reason(c)) != NULL)
+		refuse(c, why);
+	else if (http_parse_new(&c->parse) != OK || (d->tls != NULL && tls_new(&c->tls, d->tls) != OK))
+		conn_close(c, "no memory");
+	if (c->why != NULL)
+		return;
+	conn_phase(c, PH_HEAD);
+	conn_read(c, true);
+}
