@@ -31,6 +31,7 @@ class Proc:
     def __init__(self, argv, **kw):
         self.argv = [str(a) for a in argv]
         self.out, self.err = [], []
+        self.log = kw.pop("log", None)
         self.process = subprocess.Popen(
             self.argv, stdin=kw.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, **kw)
@@ -40,10 +41,12 @@ class Proc:
         for r in self.readers:
             r.start()
 
-    @staticmethod
-    def _collect(stream, lines):
+    def _collect(self, stream, lines):
         for line in stream:
             lines.append(line.rstrip("\n"))
+            if self.log is not None:
+                self.log.write(line.encode())
+                self.log.flush()
 
     def line(self, prefix, seconds=15, where="out"):
         """The first line of stdout (or stderr) that starts with prefix."""
