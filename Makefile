@@ -53,7 +53,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench fuzz torture lab sanitize
+.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench fuzz torture lab sanitize deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -67,6 +67,7 @@ help:
 	@echo 'make bench      measurements beside real peers, as ratios'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
+	@echo 'make deb        Debian packages into build/deb, checked by lintian'
 	@echo 'make clean      remove build/'
 
 $(COMMON): $(call obj,$(COMMON_SRC))
@@ -179,6 +180,10 @@ install: all
 	for p in atalaia-agent atalaia-console atalaia-update-agent; do install -m 755 $(B)/$$p $(DESTDIR)$(PREFIX)/sbin/; done
 	for p in atalaia-fetch atalaia-scan; do install -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/; done
 	packaging/install-data.sh '$(DESTDIR)' '$(PREFIX)'
+
+deb:
+	@packaging/deps.sh deb
+	@packaging/deb.sh
 
 clean:
 	rm -rf build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh build|test|demo|static|fuzz: installs the Debian packages that are missing, with sudo when not root.
+# deps.sh build|test|demo|static|fuzz|deb: installs the Debian packages that are missing, with sudo when not root.
 set -eu
 build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-dev libcjson-dev
  libsqlite3-dev libzstd-dev libarchive-dev libinih-dev libhttp-parser-dev libseccomp-dev
@@ -9,14 +9,16 @@ test="$demo libcmocka-dev python3-pytest python3-cryptography lftp ncftp tnftp w
  faketime zstd iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
+deb='build-essential debhelper devscripts fakeroot lintian'
 case ${1:-build} in
 build) want=$build ;;
 demo) want="$build $demo" ;;
 test) want="$build $test" ;;
 static) want=$static ;;
 fuzz) want="$build $fuzz" ;;
+deb) want="$build $deb" ;;
 *)
-    echo "deps.sh: '$1' is not a list; use build, test, demo, static or fuzz" >&2
+    echo "deps.sh: '$1' is not a list; use build, test, demo, static, fuzz or deb" >&2
     exit 2
     ;;
 esac

@@ -10,8 +10,10 @@ done
 for unit in systemd/*.service; do
     install -Dm 644 "$unit" "$dest$prefix/lib/systemd/system/${unit##*/}"
 done
-install -Dm 644 sysusers/atalaia.conf "$dest$prefix/lib/sysusers.d/atalaia.conf"
-install -Dm 644 sysusers/atalaia.tmpfiles "$dest$prefix/lib/tmpfiles.d/atalaia.conf"
+for name in atalaia atalaia-console; do
+    install -Dm 644 sysusers/$name.conf "$dest$prefix/lib/sysusers.d/$name.conf"
+    install -Dm 644 sysusers/$name.tmpfiles "$dest$prefix/lib/tmpfiles.d/$name.conf"
+done
 for conf in conf/*.conf; do
     [ -f "$conf" ] || continue
     install -Dm 644 "$conf" "$dest$prefix/share/doc/atalaia/examples/${conf##*/}"
