@@ -31,8 +31,14 @@ for src in tests/fuzz/*/fuzz_*.c; do
         -lmbedtls -lmbedx509 -lmbedcrypto -lhttp_parser -lpthread -lm
     mkdir -p "$out/corpus/$name"
     echo "== $name, $seconds s"
-    "$out/$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=0 \
-        -artifact_prefix="$out/crash-$name-" -verbosity=0 "$out/corpus/$name" "tests/fuzz/corpus/$name"
+    if ! "$out/$name" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+        -artifact_prefix="$out/crash-$name-" "$out/corpus/$name" "tests/fuzz/corpus/$name" \
+        >"$out/$name.log" 2>&1; then
+        tail -40 "$out/$name.log"
+        echo "fuzz: $name found something: see $out/crash-$name-*"
+        exit 1
+    fi
+    grep 'number_of_executed_units' "$out/$name.log"
     targets=$((targets + 1))
 done
 echo "fuzz: $targets targets, $seconds s each, 0 crashes"

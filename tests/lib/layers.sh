@@ -9,7 +9,7 @@ complain() {
 }
 sources=$(git ls-files -co --exclude-standard -- '*.c' '*.h')
 
-out=$(grep -n '"\.\./' $sources)
+out=$(grep -nE '#include "\.\./' $sources)
 [ -z "$out" ] || complain "an include climbs: $out"
 
 order='base os net store update proto'

@@ -19,8 +19,22 @@
 #include <unistd.h>
 
 enum kind {
-	K_MALLOC, K_CALLOC, K_REALLOC, K_WRITE, K_PWRITE, K_FSYNC, K_FDATASYNC, K_RENAME, K_OPEN,
-	K_CONNECT, K_SEND, K_RECV, K_CLOSE, K_UNLINK, K_FTRUNCATE, KINDS
+	K_MALLOC,
+	K_CALLOC,
+	K_REALLOC,
+	K_WRITE,
+	K_PWRITE,
+	K_FSYNC,
+	K_FDATASYNC,
+	K_RENAME,
+	K_OPEN,
+	K_CONNECT,
+	K_SEND,
+	K_RECV,
+	K_CLOSE,
+	K_UNLINK,
+	K_FTRUNCATE,
+	KINDS
 };
 static const char *const kind_names[KINDS] = { "malloc", "calloc", "realloc", "write", "pwrite",
 	"fsync", "fdatasync", "rename", "open", "connect", "send", "recv", "close", "unlink",
@@ -181,22 +195,23 @@ realloc(void *p, size_t n)
 	return hit(K_REALLOC, NULL, &after) ? NULL : __libc_realloc(p, n);
 }
 
-/* WRAP: the function `name` of type `type`, counted as kind; size is the argument a short call halves. */
-#define WRAP(type, name, kind, size, params, args)                                               \
-	type name params                                                                         \
-	{                                                                                        \
-		static type(*next) params;                                                       \
-		int after;                                                                       \
-		type result;                                                                     \
-                                                                                                 \
-		if (next == NULL)                                                                \
-			*(void **)&next = real(#name);                                           \
-		if (hit(kind, size, &after))                                                     \
-			return -1;                                                               \
-		result = next args;                                                              \
-		if (after)                                                                       \
-			(void)kill(getpid(), SIGKILL);                                           \
-		return result;                                                                   \
+/* WRAP: the function `name` of type `type`, counted as kind; size is the argument a short call
+ * halves. */
+#define WRAP(type, name, kind, size, params, args)                                                 \
+	type name params                                                                           \
+	{                                                                                          \
+		static type(*next) params;                                                         \
+		int after;                                                                         \
+		type result;                                                                       \
+                                                                                                   \
+		if (next == NULL)                                                                  \
+			*(void **)&next = real(#name);                                             \
+		if (hit(kind, size, &after))                                                       \
+			return -1;                                                                 \
+		result = next args;                                                                \
+		if (after)                                                                         \
+			(void)kill(getpid(), SIGKILL);                                             \
+		return result;                                                                     \
 	}
 
 WRAP(ssize_t, write, K_WRITE, &n, (int fd, const void *p, size_t n), (fd, p, n))
@@ -205,8 +220,10 @@ WRAP(ssize_t, pwrite64, K_PWRITE, &n, (int fd, const void *p, size_t n, off64_t 
 WRAP(int, fsync, K_FSYNC, NULL, (int fd), (fd))
 WRAP(int, fdatasync, K_FDATASYNC, NULL, (int fd), (fd))
 WRAP(int, rename, K_RENAME, NULL, (const char *from, const char *to), (from, to))
-WRAP(int, renameat, K_RENAME, NULL, (int a, const char *from, int b, const char *to), (a, from, b, to))
-WRAP(int, connect, K_CONNECT, NULL, (int fd, const struct sockaddr *to, socklen_t len), (fd, to, len))
+WRAP(int, renameat, K_RENAME, NULL, (int a, const char *from, int b, const char *to),
+    (a, from, b, to))
+WRAP(int, connect, K_CONNECT, NULL, (int fd, const struct sockaddr *to, socklen_t len),
+    (fd, to, len))
 WRAP(ssize_t, send, K_SEND, &n, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
 WRAP(ssize_t, recv, K_RECV, &n, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 WRAP(int, close, K_CLOSE, NULL, (int fd), (fd))
@@ -215,22 +232,22 @@ WRAP(int, unlinkat, K_UNLINK, NULL, (int dir, const char *path, int flags), (dir
 WRAP(int, ftruncate, K_FTRUNCATE, NULL, (int fd, off_t n), (fd, n))
 
 /* open and openat take the mode only when they create. */
-#define WRAP_OPEN(name, params, args)                                                            \
-	int name params                                                                          \
-	{                                                                                        \
-		static int(*next) params;                                                        \
-		mode_t mode = 0;                                                                 \
-		va_list ap;                                                                      \
-		int after;                                                                       \
-                                                                                                 \
-		if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {                \
-			va_start(ap, flags);                                                     \
-			mode = va_arg(ap, mode_t);                                               \
-			va_end(ap);                                                              \
-		}                                                                                \
-		if (next == NULL)                                                                \
-			*(void **)&next = real(#name);                                           \
-		return hit(K_OPEN, NULL, &after) ? -1 : next args;                               \
+#define WRAP_OPEN(name, params, args)                                                              \
+	int name params                                                                            \
+	{                                                                                          \
+		static int(*next) params;                                                          \
+		mode_t mode = 0;                                                                   \
+		va_list ap;                                                                        \
+		int after;                                                                         \
+                                                                                                   \
+		if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {                  \
+			va_start(ap, flags);                                                       \
+			mode = va_arg(ap, mode_t);                                                 \
+			va_end(ap);                                                                \
+		}                                                                                  \
+		if (next == NULL)                                                                  \
+			*(void **)&next = real(#name);                                             \
+		return hit(K_OPEN, NULL, &after) ? -1 : next args;                                 \
 	}
 
 WRAP_OPEN(open, (const char *path, int flags, ...), (path, flags, mode))

@@ -2,9 +2,9 @@
  *
  *   wanemu IF_A IF_B RATE_KBIT DELAY_MS LOSS_PERMILLE [SEED]
  *
- * Frames read from one interface leave at the other: serialised at the rate, delayed one way, lost at
- * random (seeded), dropped at the tail of a 64 KiB queue. SIGUSR1 cuts the line or mends it; SIGTERM
- * prints the counts and ends. Needs CAP_NET_RAW in its namespace. */
+ * Frames read from one interface leave at the other: serialised at the rate, delayed one way, lost
+ * at random (seeded), dropped at the tail of a 64 KiB queue. SIGUSR1 cuts the line or mends it;
+ * SIGTERM prints the counts and ends. Needs CAP_NET_RAW in its namespace. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -35,7 +35,7 @@ struct side {
 	const char *name;
 	int fd;
 	struct frame *first, *last; /* read here, not yet sent at the other side */
-	uint64_t busy_until;        /* when the wire in this direction is free */
+	uint64_t busy_until;	    /* when the wire in this direction is free */
 	uint64_t in, lost, tail, out;
 };
 
@@ -195,11 +195,13 @@ main(int argc, char **argv)
 
 	if (argc < 6 || number(argv[3], 10000000, &kbit) || number(argv[4], 10000, &delay) ||
 	    number(argv[5], 1000, &loss) || (argc > 6 && number(argv[6], 1u << 30, &seed))) {
-		(void)fprintf(stderr, "usage: wanemu IF_A IF_B RATE_KBIT DELAY_MS LOSS_PERMILLE [SEED]\n");
+		(void)fprintf(
+		    stderr, "usage: wanemu IF_A IF_B RATE_KBIT DELAY_MS LOSS_PERMILLE [SEED]\n");
 		return 2;
 	}
 	l = (struct line){ .ns_per_byte_x1000 = kbit > 0 ? 8000000000u / kbit : 0,
-		.delay_ns = delay * 1000000u, .loss_permille = (uint32_t)loss,
+		.delay_ns = delay * 1000000u,
+		.loss_permille = (uint32_t)loss,
 		.random = seed * 2654435761u + 1 };
 	side[0].name = argv[1];
 	side[1].name = argv[2];
@@ -216,8 +218,8 @@ main(int argc, char **argv)
 			deliver(&side[i], &side[!i], now_ns());
 	}
 	for (i = 0; i < 2; i++)
-		(void)fprintf(stderr, "wanemu %s in=%llu lost=%llu tail=%llu out=%llu\n", side[i].name,
-		    (unsigned long long)side[i].in, (unsigned long long)side[i].lost,
+		(void)fprintf(stderr, "wanemu %s in=%llu lost=%llu tail=%llu out=%llu\n",
+		    side[i].name, (unsigned long long)side[i].in, (unsigned long long)side[i].lost,
 		    (unsigned long long)side[i].tail, (unsigned long long)side[i].out);
 	return 0;
 }
