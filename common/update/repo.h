@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,7 +62,10 @@ MUST_CHECK enum err repo_put(struct repo *r, const char *name, const void *p, si
 MUST_CHECK enum err repo_remove(struct repo *r, const char *name, struct fault *f); /* NOTFOUND */
 /* The set becomes exactly the files below folder; more than 16 become one pack `<feed>.pack`. */
 MUST_CHECK enum err repo_put_folder(struct repo *r, const char *folder, struct fault *f);
-/* The file adds a ClamAV marker signature for the version that is about to be published. */
+/* The set becomes exactly what was put so far; more than 16 files become one pack. */
+MUST_CHECK enum err repo_put_whole(struct repo *r, struct fault *f);
+/* Adds a ClamAV marker signature for the version that is about to be published;
+ * remembered. */
 void repo_clamav_marker(struct repo *r, bool on);
 
 struct repo_report {
@@ -85,6 +89,10 @@ struct repo_publish {
  * report->version == report->from. */
 MUST_CHECK enum err repo_publish(struct repo *r, const struct repo_publish *how,
     struct repo_report *report, struct fault *f);
+/* Publishes staged documents (a root, delegated roles) that have their signatures now; ERR_AGAIN names
+ * the role that still waits. */
+MUST_CHECK enum err repo_publish_staged(struct repo *r, struct repo_report *report,
+    struct fault *f);
 /* Signs timestamp anew; snapshot and targets too when less than a third of their life is left (or
  * force). *version = of timestamp. */
 MUST_CHECK enum err repo_timestamp(struct repo *r, bool force, uint64_t *version, struct fault *f);
@@ -96,8 +104,12 @@ MUST_CHECK enum err repo_copy_out(struct repo *r, const char *out_root, struct f
 
 /* Makes a P-256 key in keys/ and answers its id; it serves once a role names it. */
 MUST_CHECK enum err repo_key_new(struct repo *r, char keyid[REPO_KEYID], struct fault *f);
+/* Key id of a PEM file, public or private. */
+MUST_CHECK enum err repo_key_id(const char *path, const char *passphrase, char keyid[REPO_KEYID],
+    struct fault *f);
 /* Delegates paths (exact names or TUF patterns) to a role with its own keys (PEM files; a private one is
- * not copied). Takes effect with the next repo_publish. */
+ * not copied). Takes effect with the next repo_publish, which is held back until the role has a signed
+ * document (repo_role_put): a delegation without one would break every client. */
 MUST_CHECK enum err repo_delegate(struct repo *r, const char *role, const char *const *key_files,
     size_t key_count, uint32_t threshold, const char *const *paths, size_t path_count,
     struct fault *f);
@@ -130,11 +142,15 @@ MUST_CHECK enum err repo_export_staged(struct repo *r, const char *role, struct 
 MUST_CHECK enum err repo_sign_file(const char *path, const char *const *key_files,
     size_t key_count, const char *passphrase, struct fault *f);
 
-/* ---- checking ---- */
+/* ---- looking ---- */
 
-/* Verifies <root>/<feed> as a client with this initial root would at time now_ms, every target read.
+/* {"feed","version","roles":[{"role","version","expires","threshold","keyids","keys_here"}],
+ * "waiting":[role],"targets":[{"path","length","sha256"}]}; the caller frees. */
+MUST_CHECK enum err repo_describe(struct repo *r, cJSON **out, struct fault *f);
+
+/* Verifies <root>/<feed> as a client with this initial root would now, every target read.
  * root_path NULL: 1.root.json of the folder itself. */
-MUST_CHECK enum err repo_verify(const char *feed_dir, const char *root_path, int64_t now_ms,
+MUST_CHECK enum err repo_verify(const char *feed_dir, const char *root_path,
     struct repo_report *report, struct fault *f);
 
 #endif

@@ -1,0 +1,218 @@
+/* repo_copy.c - a copy of what is public in another folder, in the order that readers need. */
+#include "update/repo_priv.h"
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "os/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK (256u << 10)
+#define DEPTH 64
+
+static enum err
+copy_fd(int in, int out)
+{
+	uint8_t *buf = malloc(CHUNK);
+	ssize_t n;
+	enum err e = buf != NULL ? OK : ERR_NOMEM;
+
+	while (e == OK && (n = read(in, buf, CHUNK)) != 0) {
+		if (n > 0)
+			e = file_write_all(out, buf, (size_t)n);
+		else if (errno != EINTR)
+			e = err_from_errno(errno);
+	}
+	free(buf);
+	return e == OK ? file_sync(out) : e;
+}
+
+static enum err
+copy_as(const char *from, const char *tmp, struct fault *f)
+{
+	int in = open(from, O_RDONLY | O_CLOEXEC), out;
+	enum err e;
+
+	if (in < 0)
+		return fault_sys(f, errno, "cannot open %s", from);
+	out = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (out < 0) {
+		e = fault_sys(f, errno, "cannot make %s", tmp);
+		(void)close(in);
+		return e;
+	}
+	e = copy_fd(in, out);
+	if (close(out) != 0 && e == OK)
+		e = err_from_errno(errno);
+	(void)close(in);
+	return e == OK ? OK : fault_set(f, e, "cannot copy %s: %s", from, err_text(e));
+}
+
+/* from -> to under a temporary name first; the folder is fsynced by the caller. */
+static enum err
+place(const char *from, const char *to, bool may_link, struct fault *f)
+{
+	char tmp[REPO_PATH];
+	int n = snprintf(tmp, sizeof tmp, "%s.tmp", to);
+	enum err e = OK;
+
+	if (n < 0 || (size_t)n >= sizeof tmp)
+		return fault_set(f, ERR_TOOBIG, "the path %s is too long", to);
+	(void)unlink(tmp);
+	if (!may_link || link(from, tmp) != 0)
+		e = copy_as(from, tmp, f);
+	if (e == OK && rename(tmp, to) != 0)
+		e = fault_sys(f, errno, "cannot rename %s", tmp);
+	(void)unlink(tmp); /* also when both names were one file: then rename did nothing */
+	return e;
+}
+
+static bool
+same_size(const char *a, const char *b)
+{
+	uint64_t x, y;
+
+	return file_size(a, &x) == OK && file_size(b, &y) == OK && x == y;
+}
+
+/* Every target that is missing there. Content-addressed, so the same name and size is enough to skip:
+ * a file comes to its name by rename only. */
+static enum err
+copy_tree(const char *from, const char *to, unsigned depth, struct fault *f)
+{
+	char a[REPO_PATH], b[REPO_PATH];
+	struct dirent *d;
+	struct stat st;
+	DIR *dir = opendir(from);
+	enum err e;
+
+	if (dir == NULL)
+		return fault_sys(f, errno, "cannot list %s", from);
+	e = depth < DEPTH ? file_make_dirs(to, 0755, f) : ERR_TOOBIG;
+	while (e == OK && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		e = repo_join(a, from, d->d_name, f);
+		if (e == OK)
+			e = repo_join(b, to, d->d_name, f);
+		if (e == OK && lstat(a, &st) != 0)
+			e = fault_sys(f, errno, "cannot look at %s", a);
+		else if (e == OK && S_ISDIR(st.st_mode))
+			e = copy_tree(a, b, depth + 1, f);
+		else if (e == OK && !same_size(a, b))
+			e = place(a, b, true, f);
+	}
+	(void)closedir(dir);
+	return e == OK ? file_sync_dir(to, f) : e;
+}
+
+static enum err
+check_there(const struct repo *r, const char *there, struct fault *f)
+{
+	char path[REPO_PATH];
+	struct signed_doc d = { 0 };
+	uint64_t ours = 0, theirs = 0;
+	enum err e = repo_join(path, there, "timestamp.json", f);
+
+	if (e != OK || !file_exists(path))
+		return e;
+	e = repo_load_doc(&d, path, LIMIT_TUF_TIMESTAMP, f);
+	if (e == OK)
+		e = json_get_u64(d.body, "version", JSON_MAX_INT, &theirs, f);
+	if (e == OK)
+		e = json_get_u64(r->timestamp.body, "version", JSON_MAX_INT, &ours, f);
+	signed_free(&d);
+	if (e == OK && theirs > ours)
+		e = fault_set(f, ERR_ROLLBACK, "%s holds timestamp %" PRIu64 " and ours is %" PRIu64
+		    ": this would go backwards; restore the newest copy of the repository", there, theirs,
+		    ours);
+	return e;
+}
+
+enum which { ROOTS, OTHERS };
+
+static bool
+wanted(const char *name, enum which which)
+{
+	bool root = text_ends(name, ".root.json");
+
+	if (name[0] == '.' || !text_ends(name, ".json") || strcmp(name, "timestamp.json") == 0)
+		return false;
+	return which == ROOTS ? root : !root;
+}
+
+static enum err
+copy_documents(const struct repo *r, const char *there, enum which which, struct fault *f)
+{
+	char a[REPO_PATH], b[REPO_PATH];
+	struct dirent *d;
+	DIR *dir = opendir(r->meta);
+	enum err e = OK;
+
+	if (dir == NULL)
+		return fault_sys(f, errno, "cannot list %s", r->meta);
+	while (e == OK && (d = readdir(dir)) != NULL) {
+		if (!wanted(d->d_name, which))
+			continue;
+		e = repo_join(a, r->meta, d->d_name, f);
+		if (e == OK)
+			e = repo_join(b, there, d->d_name, f);
+		if (e == OK && !same_size(a, b))
+			e = place(a, b, true, f);
+	}
+	(void)closedir(dir);
+	return e == OK ? file_sync_dir(there, f) : e;
+}
+
+/* First roots go before the timestamp, later ones after it: see repo_release.c. */
+static enum err
+copy_metadata(const struct repo *r, const char *there, struct fault *f)
+{
+	char a[REPO_PATH], b[REPO_PATH];
+	bool first;
+	enum err e = repo_join(a, r->meta, "timestamp.json", f);
+
+	if (e == OK)
+		e = repo_join(b, there, "timestamp.json", f);
+	if (e != OK)
+		return e;
+	first = !file_exists(b);
+	e = copy_documents(r, there, OTHERS, f);
+	if (e == OK && first)
+		e = copy_documents(r, there, ROOTS, f);
+	if (e == OK)
+		e = place(a, b, true, f);
+	if (e == OK)
+		e = file_sync_dir(there, f);
+	return e == OK && !first ? copy_documents(r, there, ROOTS, f) : e;
+}
+
+enum err
+repo_copy_out(struct repo *r, const char *out_root, struct fault *f)
+{
+	char feed[REPO_PATH], meta[REPO_PATH], targets[REPO_PATH];
+	enum err e = repo_join(feed, out_root, r->feed, f);
+
+	if (e == OK)
+		e = repo_join(meta, feed, "metadata", f);
+	if (e == OK)
+		e = repo_join(targets, feed, "targets", f);
+	if (e == OK && r->timestamp.body == NULL)
+		e = fault_set(f, ERR_STATE, "nothing of %s is public yet", r->feed);
+	if (e == OK)
+		e = file_make_dirs(meta, 0755, f);
+	if (e == OK)
+		e = check_there(r, meta, f);
+	if (e == OK)
+		e = copy_tree(r->targets_dir, targets, 0, f);
+	return e == OK ? copy_metadata(r, meta, f) : e;
+}
