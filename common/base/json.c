@@ -122,6 +122,8 @@ json_unknown_member(const cJSON *object, const char *const *allowed)
 	const cJSON *m;
 	size_t i;
 
+	if (!cJSON_IsObject(object)) /* items of an array have no names */
+		return NULL;
 	cJSON_ArrayForEach(m, object)
 	{
 		for (i = 0; allowed[i] != NULL; i++)

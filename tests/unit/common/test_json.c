@@ -145,6 +145,32 @@ getters_mind_case_and_type(void **state)
 }
 
 static void
+unknown_members_are_named(void **state)
+{
+	static const char *const allowed[] = { "a", "b", NULL };
+	static const struct {
+		const char *text, *want;
+	} rows[] = { { "{\"a\":1}", NULL }, { "{\"a\":1,\"B\":2}", "B" }, { "[[]]", NULL },
+		{ "1", NULL } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const char *got;
+		cJSON *t;
+
+		assert_int_equal(
+		    json_parse(&t, rows[i].text, strlen(rows[i].text), JSON_SIGNED, NULL), OK);
+		got = json_unknown_member(t, allowed);
+		if (rows[i].want == NULL)
+			assert_null(got);
+		else
+			assert_string_equal(got, rows[i].want);
+		cJSON_Delete(t);
+	}
+}
+
+static void
 prints_what_it_read(void **state)
 {
 	static const char text[] = "{\"a\":[1,2.5,\"q\\\"\\\\\\u0007\xc3\xa9\",true,null],\"n\":"
@@ -169,6 +195,7 @@ main(void)
 		cmocka_unit_test(nesting_ends_at_32),
 		cmocka_unit_test(large_hostile_documents_are_cheap),
 		cmocka_unit_test(getters_mind_case_and_type),
+		cmocka_unit_test(unknown_members_are_named),
 		cmocka_unit_test(prints_what_it_read),
 	};
 
