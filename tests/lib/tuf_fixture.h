@@ -8,7 +8,7 @@
 
 #include <cjson/cJSON.h>
 
-#define FIXTURE_FILES 64
+#define FIXTURE_FILES 256
 
 enum fixture_role { FX_ROOT, FX_TIMESTAMP, FX_SNAPSHOT, FX_TARGETS, FX_A, FX_B, FX_ROLES };
 
