@@ -1,0 +1,83 @@
+#include "admin_api.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "call.h"
+#include "proto/event.h"
+#include "store.h"
+
+#include <string.h>
+
+#define EVENTS_MAX 1000
+
+/* text: class, type, agent. after, limit, wait_s as asked. */
+static enum err
+work_events(struct call *call, struct db *db)
+{
+	struct event_query q = { .after = call->after, .limit = call->limit, .cls = call->text[0],
+		.type = call->text[1], .source = "", .last = call->last };
+	struct buf source;
+	uint64_t found;
+	enum err e = OK;
+
+	buf_init(&source, 256);
+	if (call->text[2][0] != '\0') {
+		e = event_source(&source, call->c->o->org, call->text[2]);
+		q.source = buf_text(&source);
+	}
+	if (e == OK)
+		e = store_events_list(db, &q, &call->out, &found);
+	buf_free(&source);
+	if (e == OK && found == 0 && call->wait_s > 0)
+		buf_reset(&call->out); /* nothing: wait */
+	return e;
+}
+
+static void events_start(struct console *c, struct http_req *req, uint64_t deadline_ms);
+
+static void
+finish_events(struct call *call)
+{
+	call_hold(call, "events", events_start);
+}
+
+static void
+take_text(struct http_req *req, const char *name, char out[CALL_PARAM])
+{
+	const char *text = http_query(req, name);
+
+	if (text == NULL || text_copy(out, CALL_PARAM, text, strlen(text)) != OK)
+		out[0] = '\0';
+}
+
+static void
+events_start(struct console *c, struct http_req *req, uint64_t deadline_ms)
+{
+	struct call *call = call_new(c, req);
+
+	if (call == NULL)
+		return;
+	call->deadline_ms = deadline_ms;
+	call->wait_s = http_query(req, "wait") != NULL;
+	call->last = http_query(req, "last") != NULL;
+	take_text(req, "class", call->text[0]);
+	take_text(req, "type", call->text[1]);
+	take_text(req, "agent", call->text[2]);
+	if (http_query_u64(req, "after", JSON_MAX_INT, 0, &call->after) != OK)
+		call->after = 0;
+	if (http_query_u64(req, "limit", EVENTS_MAX, 100, &call->limit) != OK)
+		call->limit = EVENTS_MAX;
+	call_start(call, work_events, finish_events);
+}
+
+void
+admin_events(struct http_req *req, void *ctx)
+{
+	uint64_t wait;
+
+	if (http_query_u64(req, "wait", LIMIT_WAIT_SECONDS, 0, &wait) != OK)
+		http_problem(req, 400, "malformed", "wait must be a number of seconds up to %d",
+		    LIMIT_WAIT_SECONDS);
+	else
+		events_start(ctx, req, clock_mono_ms() + wait * 1000);
+}

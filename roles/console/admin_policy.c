@@ -1,0 +1,232 @@
+#include "admin_api.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "call.h"
+#include "feed.h"
+#include "proto/authority.h"
+#include "proto/policy.h"
+
+#include <string.h>
+
+/* Wrong input is the caller's to correct; everything else is ours. */
+static enum err
+settle(struct call *call, enum err e, const struct fault *f)
+{
+	switch (e) {
+	case ERR_PARSE:
+	case ERR_INVAL:
+	case ERR_TOOBIG:
+	case ERR_VERIFY:
+	case ERR_AUTH:
+	case ERR_STATE:
+		return call_refuse(call, 422, "refused", "%s", fault_text(f));
+	case ERR_NOTFOUND:
+		return call_refuse(call, 404, "not-found", "%s",
+		    f->text[0] != '\0' ? fault_text(f) : "there is no such document");
+	case ERR_NOMEM:
+	case ERR_NOSPACE:
+	case OK:
+		return e;
+	default:
+		return call_refuse(call, 500, "publish-failed", "%s", fault_text(f));
+	}
+}
+
+static enum err
+read_out(struct call *call, const char *name)
+{
+	struct fault f = { 0 };
+
+	return settle(call, feed_read(call->c->o, name, &call->out, &f), &f);
+}
+
+static enum err
+work_get(struct call *call, struct db *db)
+{
+	(void)db;
+	if (!feed_is_policy_name(call->param))
+		return call_refuse(call, 404, "not-found", "a policy is default.json or group/NAME.json");
+	return read_out(call, call->param);
+}
+
+static enum err
+answer_version(struct call *call, uint64_t version)
+{
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "policy", call->param);
+
+	if (e == OK)
+		e = json_add_u64(o, "version", version);
+	if (e == OK)
+		return call_json(call, 200, o);
+	cJSON_Delete(o);
+	return e;
+}
+
+/* Members that this version does not know are kept for newer agents, and told. */
+static enum err
+add_unknown(struct call *call, cJSON *o)
+{
+	struct policy *p;
+	const char *path;
+	cJSON *list;
+	enum err e = policy_parse(&p, call->param, buf_text(&call->body), call->body.len, NULL);
+
+	if (e == OK)
+		e = json_add_array(o, "unknown", &list);
+	for (size_t i = 0; e == OK && (path = policy_unknown(p, i)) != NULL; i++)
+		e = json_append_string(list, path);
+	policy_free(p);
+	return e;
+}
+
+static enum err
+work_put(struct call *call, struct db *db)
+{
+	struct fault f = { 0 };
+	uint64_t version;
+	cJSON *o;
+	enum err e = feed_put_policy(call->c->feed, call->param, buf_text(&call->body), call->body.len,
+	    &version, &f);
+
+	(void)db;
+	if (e != OK)
+		return settle(call, e, &f);
+	log_info("policy.published", "name=%s version=%llu", call->param, (unsigned long long)version);
+	o = cJSON_CreateObject();
+	e = o == NULL ? ERR_NOMEM : json_add_string(o, "policy", call->param);
+	if (e == OK)
+		e = json_add_u64(o, "version", version);
+	if (e == OK)
+		e = add_unknown(call, o);
+	if (e == OK)
+		return call_json(call, 200, o);
+	cJSON_Delete(o);
+	return e;
+}
+
+static enum err
+work_delete(struct call *call, struct db *db)
+{
+	struct fault f = { 0 };
+	uint64_t version;
+	enum err e;
+
+	(void)db;
+	if (strcmp(call->param, "default.json") == 0)
+		return call_refuse(call, 422, "refused", "default.json stays; publish {} to empty it");
+	e = feed_put_policy(call->c->feed, call->param, NULL, 0, &version, &f);
+	return e == OK ? answer_version(call, version) : settle(call, e, &f);
+}
+
+static enum err
+work_authority(struct call *call, struct db *db)
+{
+	(void)db;
+	return read_out(call, "authority.json");
+}
+
+static enum err
+answer_signatures(struct call *call, uint32_t have, uint32_t need)
+{
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : json_add_u64(o, "signatures", have);
+
+	if (e == OK)
+		e = json_add_u64(o, "needed", need);
+	if (e == OK)
+		e = json_add_bool(o, "published", need > 0 && have >= need);
+	if (e == OK)
+		return call_json(call, 200, o);
+	cJSON_Delete(o);
+	return e;
+}
+
+static enum err
+work_stage(struct call *call, struct db *db)
+{
+	struct fault f = { 0 };
+	uint32_t have, need;
+	enum err e = feed_stage_authority(call->c->feed, buf_text(&call->body), call->body.len, &have,
+	    &need, &f);
+
+	(void)db;
+	if (e == OK)
+		e = feed_export_authority(call->c->feed, &call->out, &f);
+	return settle(call, e, &f);
+}
+
+static enum err
+work_staged(struct call *call, struct db *db)
+{
+	struct fault f = { 0 };
+
+	(void)db;
+	return settle(call, feed_export_authority(call->c->feed, &call->out, &f), &f);
+}
+
+static enum err
+work_sign(struct call *call, struct db *db)
+{
+	struct fault f = { 0 };
+	uint32_t have, need;
+	enum err e = feed_import_authority(call->c->feed, buf_text(&call->body), call->body.len, &have,
+	    &need, &f);
+
+	(void)db;
+	if (e != OK)
+		return settle(call, e, &f);
+	log_warn("authority.signed", "signatures=%u needed=%u", have, need);
+	return answer_signatures(call, have, need);
+}
+
+static void
+start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db *))
+{
+	struct call *call = call_new(ctx, req);
+
+	if (call != NULL)
+		call_start_feed(call, work, NULL);
+}
+
+void
+admin_policy_get(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_get);
+}
+
+void
+admin_policy_put(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_put);
+}
+
+void
+admin_policy_delete(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_delete);
+}
+
+void
+admin_authority_get(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_authority);
+}
+
+void
+admin_authority_put(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_stage);
+}
+
+void
+admin_authority_staged(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_staged);
+}
+
+void
+admin_authority_sign(struct http_req *req, void *ctx)
+{
+	start(req, ctx, work_sign);
+}

@@ -1,0 +1,204 @@
+#include "admin_api.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "call.h"
+#include "push.h"
+#include "store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TASKS_MAX 10000
+
+static enum err
+work_list(struct call *call, struct db *db)
+{
+	cJSON *list, *o;
+	enum err e = store_tasks_list(db, call->limit, &list);
+
+	if (e != OK)
+		return e;
+	o = cJSON_CreateObject();
+	if (o == NULL || !cJSON_AddItemToObject(o, "tasks", list)) {
+		cJSON_Delete(list);
+		cJSON_Delete(o);
+		return ERR_NOMEM;
+	}
+	return call_json(call, 200, o);
+}
+
+void
+admin_tasks(struct http_req *req, void *ctx)
+{
+	struct call *call = call_new(ctx, req);
+
+	if (call == NULL)
+		return;
+	if (http_query_u64(req, "limit", TASKS_MAX, 100, &call->limit) != OK)
+		call->limit = 100;
+	call_start(call, work_list, NULL);
+}
+
+/* ---- show, and wait for a change ---- */
+
+/* after: the rev that the client has seen; nothing newer and not ended: wait. */
+static enum err
+work_show(struct call *call, struct db *db)
+{
+	int64_t rev, open;
+	cJSON *o;
+	enum err e = store_task_show(db, call->param, &o, &rev, &open);
+
+	if (e == ERR_NOTFOUND)
+		return call_refuse(call, 404, "unknown-task", "there is no such task");
+	if (e != OK)
+		return e;
+	if (call->wait_s > 0 && (uint64_t)rev <= call->after && open > 0) {
+		cJSON_Delete(o);
+		return OK;
+	}
+	e = json_add_u64(o, "rev", (uint64_t)rev);
+	if (e == OK)
+		e = json_add_bool(o, "ended", open == 0);
+	if (e == OK)
+		return call_json(call, 200, o);
+	cJSON_Delete(o);
+	return e;
+}
+
+static void show_start(struct console *c, struct http_req *req, uint64_t deadline_ms);
+
+static void
+finish_show(struct call *call)
+{
+	char topic[WAITER_TOPIC];
+
+	waiters_topic(topic, "task", call->param);
+	call_hold(call, topic, show_start);
+}
+
+static void
+show_start(struct console *c, struct http_req *req, uint64_t deadline_ms)
+{
+	struct call *call = call_new(c, req);
+
+	if (call == NULL)
+		return;
+	call->deadline_ms = deadline_ms;
+	call->wait_s = 1;
+	if (http_query(req, "wait") == NULL)
+		call->wait_s = 0;
+	if (http_query_u64(req, "rev", JSON_MAX_INT, 0, &call->after) != OK)
+		call->after = 0;
+	call_start(call, work_show, finish_show);
+}
+
+void
+admin_task_show(struct http_req *req, void *ctx)
+{
+	uint64_t wait;
+
+	if (http_query_u64(req, "wait", LIMIT_WAIT_SECONDS, 0, &wait) != OK)
+		http_problem(req, 400, "malformed", "wait must be a number of seconds up to %d",
+		    LIMIT_WAIT_SECONDS);
+	else
+		show_start(ctx, req, clock_mono_ms() + wait * 1000);
+}
+
+/* ---- cancel ---- */
+
+struct cancel {
+	struct agent_row *agents;
+	size_t n, cap;
+};
+
+static void
+cancel_free(void *extra)
+{
+	struct cancel *x = extra;
+
+	free(x->agents);
+	free(x);
+}
+
+/* Who has heard of the task must be told; the others never will hear of it. */
+static enum err
+collect(struct db *db, const char *id, struct cancel *x)
+{
+	struct sql_stmt *s = db_prepare(db,
+	    "SELECT agent FROM deliveries WHERE task = ? AND final = 0");
+	char agents[64][UUID_TEXT];
+	size_t n = 0;
+	enum err e = db_bind(s, "t", id);
+
+	while (e == OK && n < 64 && (e = db_step(s)) == OK) {
+		const char *text = sql_text(s, 0);
+		e = text_copy(agents[n++], UUID_TEXT, text, strlen(text));
+	}
+	db_end(s);
+	if (e != OK && e != ERR_NOTFOUND)
+		return e;
+	x->agents = calloc(n + 1, sizeof(*x->agents));
+	if (x->agents == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		e = store_agent_get(db, agents[i], &x->agents[x->n]);
+		if (e == OK)
+			x->n++;
+		else if (e != ERR_NOTFOUND)
+			return e;
+	}
+	return OK;
+}
+
+static enum err
+work_cancel(struct call *call, struct db *db)
+{
+	int64_t rev, open;
+	cJSON *o;
+	enum err e = store_task_cancel(db, call->param, clock_wall_ms());
+
+	if (e == ERR_NOTFOUND)
+		return call_refuse(call, 404, "unknown-task", "there is no such task");
+	if (e == OK)
+		e = collect(db, call->param, call->extra);
+	if (e == OK)
+		e = store_task_show(db, call->param, &o, &rev, &open);
+	return e == OK ? call_json(call, 202, o) : e;
+}
+
+static void
+finish_cancel(struct call *call)
+{
+	struct cancel *x = call->extra;
+	char topic[WAITER_TOPIC];
+
+	if (call->code != NULL)
+		return;
+	for (size_t i = 0; i < x->n; i++) {
+		waiters_topic(topic, "agent", x->agents[i].agent);
+		if (x->agents[i].task_port != 0)
+			push_send(call->c->push, &x->agents[i], call->param, NULL);
+		else
+			(void)waiters_wake(call->c->waiters, topic);
+	}
+	waiters_topic(topic, "task", call->param);
+	(void)waiters_wake(call->c->waiters, topic);
+}
+
+void
+admin_task_cancel(struct http_req *req, void *ctx)
+{
+	struct call *call = call_new(ctx, req);
+
+	if (call == NULL)
+		return;
+	call->extra = calloc(1, sizeof(struct cancel));
+	if (call->extra == NULL) {
+		call_fail(call);
+		return;
+	}
+	call->extra_free = cancel_free;
+	call_start(call, work_cancel, finish_cancel);
+}

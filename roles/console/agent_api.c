@@ -1,0 +1,28 @@
+#include "agent_api.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "proto/enroll.h"
+
+const struct http_route agent_routes[] = {
+	{ "POST", ENROLL_PATH, 0, LIMIT_ENROLL_REQUEST, on_enroll },
+	{ "POST", ENROLL_RENEW_PATH, HTTP_NEED_AGENT | HTTP_EXPIRED_OK, LIMIT_ENROLL_REQUEST, on_renew },
+	{ "POST", ENROLL_EVENTS_PATH, HTTP_NEED_AGENT, LIMIT_BATCH_BYTES, on_events },
+	{ "GET", ENROLL_TASKS_PATH, HTTP_NEED_AGENT, 0, on_pull },
+	{ "POST", ENROLL_TASKS_PATH "/{}/state", HTTP_NEED_AGENT, LIMIT_TASK_BYTES, on_task_state },
+	{ "GET", ENROLL_FEEDS_PATH "policies/*", HTTP_NEED_AGENT, 0, on_feed_file },
+};
+const size_t agent_route_count = sizeof(agent_routes) / sizeof(agent_routes[0]);
+
+bool
+agent_gate(struct http_req *req, void *ctx)
+{
+	struct console *c = ctx;
+	const struct pki_identity *peer = http_identity(req);
+
+	if (peer == NULL || !revoked_has(c->revoked, peer->name))
+		return true;
+	log_warn("refused", "what=agent code=revoked who=%s", peer->name);
+	http_problem(req, 403, "revoked", "this agent is revoked: enrol it anew");
+	return false;
+}

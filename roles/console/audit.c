@@ -1,0 +1,86 @@
+#include "audit.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store.h"
+
+#define AUDIT_PER_S 10
+#define AUDIT_BURST 200
+
+/* Only the database worker comes here, one job at a time. */
+static struct {
+	uint64_t last_ms;
+	double left;
+	uint64_t skipped;
+} bucket = { 0, AUDIT_BURST, 0 };
+
+static bool
+take(void)
+{
+	uint64_t now = clock_mono_ms();
+
+	bucket.left += (double)(now - bucket.last_ms) * AUDIT_PER_S / 1000.0;
+	bucket.last_ms = now;
+	if (bucket.left > AUDIT_BURST)
+		bucket.left = AUDIT_BURST;
+	if (bucket.left < 1) {
+		bucket.skipped++;
+		return false;
+	}
+	bucket.left -= 1;
+	return true;
+}
+
+static const char *
+who(const struct call *call)
+{
+	return call->peer.role == PKI_NONE ? "" : call->peer.name;
+}
+
+enum err
+audit_refusal(struct call *call, struct db *db, const char *what)
+{
+	cJSON *data;
+	enum err e;
+
+	log_warn("refused", "what=%s code=%s who=%s address=%s why=%s", what, call->code,
+	    log_q(who(call)), call->address, log_q(fault_text(&call->fault)));
+	if (!take())
+		return OK;
+	data = cJSON_CreateObject();
+	e = data == NULL ? ERR_NOMEM : json_add_string(data, "what", what);
+	if (e == OK)
+		e = json_add_string(data, "code", call->code);
+	if (e == OK)
+		e = json_add_string(data, "who", who(call));
+	if (e == OK)
+		e = json_add_string(data, "address", call->address);
+	if (e == OK)
+		e = json_add_string(data, "why", fault_text(&call->fault));
+	if (e == OK && bucket.skipped > 0)
+		e = json_add_u64(data, "refusals_not_recorded", bucket.skipped);
+	if (e != OK) {
+		cJSON_Delete(data);
+		return e;
+	}
+	bucket.skipped = 0;
+	return audit_done(call->c, db, "refused", data);
+}
+
+enum err
+audit_done(struct console *c, struct db *db, const char *done, cJSON *data)
+{
+	struct buf type;
+	enum err e;
+
+	if (data == NULL)
+		return ERR_NOMEM;
+	buf_init(&type, 128);
+	e = buf_printf(&type, "org.atalaia.console.%s", done);
+	if (e == OK)
+		e = store_own_event(db, c->o->org, c->o->name, buf_text(&type), data, clock_wall_ms());
+	else
+		cJSON_Delete(data);
+	buf_free(&type);
+	return e;
+}

@@ -1,0 +1,47 @@
+/* console.h - the running console: what `atalaia-console serve` holds. Loop thread, except where a
+ * function says worker. Handlers read this struct; only serve.c makes and ends it. */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/fault.h"
+#include "db.h"
+#include "identity.h"
+#include "net/httpc.h"
+#include "net/httpd.h"
+#include "options.h"
+#include "revoked.h"
+#include "waiters.h"
+#include "work.h"
+
+#include <uv.h>
+
+struct push;
+struct feed;
+
+struct console {
+	const struct options *o;
+	uv_loop_t *loop;
+	struct db *db;
+	struct work db_work;         /* everything that touches the database */
+	struct work feed_work;       /* everything that touches the policies repository */
+	struct identity id;
+	struct revoked *revoked;
+	struct waiters *waiters;
+	struct push *push;
+	struct feed *feed;
+	int feed_root;               /* descriptor of the public folder of the policies feed */
+	struct httpd *agents, *admin;
+	struct httpc *client;        /* to agents' task ports, as this console */
+	struct tls_config *tls;
+	char admin_token[65];
+	uint16_t agent_port, admin_port;
+	uv_timer_t tick;
+	uv_signal_t sigterm, sigint;
+	uint64_t next_expire, next_prune, next_feed; /* monotonic, of upkeep.h */
+	bool stopping;
+	int open_parts;              /* what must close before the loop ends */
+};
+
+#endif

@@ -1,0 +1,353 @@
+#include "serve.h"
+
+#include "admin_api.h"
+#include "agent_api.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "feed.h"
+#include "net/addr.h"
+#include "os/confine.h"
+#include "os/file.h"
+#include "proto/enroll.h"
+#include "push.h"
+#include "store.h"
+#include "upkeep.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TICK_MS 100
+#define DRAIN_MS 5000
+#define LIMIT_CONNECTIONS 12000 /* every agent of a large site may hold a pull */
+#define ADMIN_CONNECTIONS 256
+
+/* ---- start ---- */
+
+static enum err
+load_revoked(void *arg, const char *agent)
+{
+	return revoked_add(arg, agent);
+}
+
+static enum err
+read_admin_token(struct console *c, struct fault *f)
+{
+	char path[STATE_PATH];
+	struct buf b;
+	enum err e = options_path(c->o, FILE_ADMIN_TOKEN, path, f);
+
+	buf_init(&b, 256);
+	if (e == OK)
+		e = file_read(path, &b, f);
+	while (b.len > 0 && b.data[b.len - 1] == '\n')
+		b.data[--b.len] = '\0';
+	if (e == OK && b.len != 64)
+		e = fault_set(f, ERR_INVAL, "%s must hold 64 characters: run atalaia-console init", path);
+	if (e == OK)
+		e = text_copy(c->admin_token, sizeof(c->admin_token), buf_text(&b), b.len);
+	buf_wipe(&b);
+	return e;
+}
+
+/* Everything that needs the disk, before the loop runs. */
+static enum err
+open_state(struct console *c, struct fault *f)
+{
+	char path[STATE_PATH];
+	bool fresh;
+	enum err e = identity_refresh(c->o, &fresh, f);
+
+	if (e == OK)
+		e = identity_load(&c->id, c->o, f);
+	if (e == OK)
+		e = read_admin_token(c, f);
+	if (e == OK)
+		e = options_path(c->o, FILE_DB, path, f);
+	if (e == OK)
+		e = db_open(&c->db, path, f);
+	if (e == OK)
+		e = revoked_new(&c->revoked);
+	if (e == OK)
+		e = store_revoked_each(c->db, load_revoked, c->revoked);
+	if (e == OK)
+		e = waiters_new(&c->waiters, LIMIT_WAITERS);
+	if (e == OK)
+		e = push_new(&c->push, c);
+	if (e == OK)
+		e = feed_open(&c->feed, c->o, f);
+	if (e != OK)
+		return e;
+	c->feed_root = open(feed_public(c->feed), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return c->feed_root >= 0 ? OK : fault_set(f, ERR_IO, "%s cannot be opened", feed_public(c->feed));
+}
+
+/* Inside the handshake: a revoked agent gets no further than its certificate. */
+static bool
+admit(void *ctx, const struct pki_identity *peer)
+{
+	struct console *c = ctx;
+
+	return peer->role != PKI_AGENT || !revoked_has(c->revoked, peer->name);
+}
+
+static enum err
+make_tls(struct console *c, struct fault *f)
+{
+	struct tls_options t = { .chain_pem = buf_text(&c->id.chain), .key_pem = buf_text(&c->id.key),
+		.auth = TLS_AUTH_OPTIONAL, .admit = admit, .admit_ctx = c };
+
+	t.trust.ca_pem = buf_text(&c->id.ca);
+	t.trust.expired_grace_ms = ENROLL_RENEW_GRACE_DAYS * 86400000ll;
+	t.expect.role = PKI_AGENT;
+	t.expect.org = c->o->org;
+	return tls_config_new(&c->tls, &t, f);
+}
+
+static enum err
+make_client(struct console *c, struct fault *f)
+{
+	struct httpc_tls t = { .cert_pem = buf_text(&c->id.chain), .key_pem = buf_text(&c->id.key) };
+
+	t.trust.ca_pem = buf_text(&c->id.ca);
+	t.expect.role = PKI_AGENT;
+	t.expect.org = c->o->org;
+	t.expect.server = true;
+	return httpc_new(&c->client, c->loop, &t, f);
+}
+
+/* Every address of listen=; a machine without IPv6 serves without it. */
+static enum err
+listen_all(struct console *c, struct fault *f)
+{
+	const char *p = c->o->listen;
+	char host[ADDR_HOST];
+	size_t bound = 0;
+	enum err e = OK;
+
+	c->agent_port = c->o->agent_port;
+	while (e == OK && *p != '\0') {
+		size_t n = strcspn(p, ", ");
+		struct fault own = { 0 };
+
+		if (n > 0) {
+			e = text_copy(host, sizeof(host), p, n);
+			if (e == OK)
+				e = httpd_listen(c->agents, host, c->agent_port, &c->agent_port, &own);
+			if (e == OK)
+				bound++;
+			else if (strchr(host, ':') != NULL && bound > 0)
+				e = OK;
+			else
+				return conf_fault(c->o->conf, "console", "agent_port", f, "%s",
+				    fault_text(&own));
+		}
+		p += n;
+		p += strspn(p, ", ");
+	}
+	if (bound == 0)
+		return conf_fault(c->o->conf, "console", "listen", f, "name at least one address");
+	return OK;
+}
+
+static enum err
+make_servers(struct console *c, struct fault *f)
+{
+	struct httpd_options agents = { .name = "agents", .routes = agent_routes,
+		.n_routes = agent_route_count, .ctx = c, .gate = agent_gate, .tls = c->tls,
+		.max_connections = LIMIT_CONNECTIONS,
+		.max_per_address = c->o->connections_per_address,
+		.handshakes_per_s = c->o->handshakes_per_second,
+		.handshake_burst = c->o->handshakes_per_second * 10, .idle_ms = 120000 };
+	struct httpd_options admin = { .name = "admin", .routes = admin_routes,
+		.n_routes = admin_route_count, .ctx = c, .gate = admin_gate, .local_only = true,
+		.max_connections = ADMIN_CONNECTIONS };
+	struct fault own = { 0 };
+	enum err e = httpd_new(&c->agents, c->loop, &agents, f);
+
+	if (e == OK)
+		e = httpd_new(&c->admin, c->loop, &admin, f);
+	if (e == OK)
+		e = listen_all(c, f);
+	if (e == OK && httpd_listen(c->admin, c->o->admin_listen, c->o->admin_port, &c->admin_port,
+	                   &own) != OK)
+		e = conf_fault(c->o->conf, "console", "admin_port", f, "%s", fault_text(&own));
+	return e;
+}
+
+/* The real ports, for the command line and for tests with port 0. */
+static enum err
+announce(struct console *c, struct fault *f)
+{
+	char path[STATE_PATH];
+	struct buf b;
+	enum err e = options_path(c->o, FILE_PORTS, path, f);
+
+	buf_init(&b, 128);
+	if (e == OK)
+		e = buf_printf(&b, "{\"agents\":%u,\"admin\":%u}\n", c->agent_port, c->admin_port);
+	if (e == OK)
+		e = file_replace(path, b.data, b.len, 0644, f);
+	buf_free(&b);
+	if (e == OK) {
+		(void)printf("ready agents=%u admin=%u\n", c->agent_port, c->admin_port);
+		(void)fflush(stdout);
+	}
+	return e;
+}
+
+/* ---- stop ---- */
+
+/* Servers first (no new work), then the client and the queues, then the handles: each step waits for
+ * the one before, so that every answer that is owed has gone out. */
+static void
+on_queues_closed(void *arg)
+{
+	struct console *c = arg;
+
+	if (--c->open_parts > 0)
+		return;
+	uv_close((uv_handle_t *)&c->tick, NULL);
+	uv_close((uv_handle_t *)&c->sigterm, NULL);
+	uv_close((uv_handle_t *)&c->sigint, NULL);
+}
+
+static void
+on_client_closed(void *arg)
+{
+	struct console *c = arg;
+
+	c->open_parts = 2;
+	work_close(&c->db_work, on_queues_closed, c);
+	work_close(&c->feed_work, on_queues_closed, c);
+}
+
+static void
+on_server_closed(void *arg)
+{
+	struct console *c = arg;
+
+	if (--c->open_parts == 0)
+		httpc_close(c->client, on_client_closed, c);
+}
+
+static void
+stop(struct console *c)
+{
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	log_info("stopping", "waiters=%zu", waiters_count(c->waiters));
+	c->open_parts = 2;
+	httpd_close(c->agents, DRAIN_MS, on_server_closed, c);
+	httpd_close(c->admin, DRAIN_MS, on_server_closed, c);
+}
+
+static void
+on_signal(uv_signal_t *s, int number)
+{
+	(void)number;
+	stop(s->data);
+}
+
+static void
+on_tick(uv_timer_t *t)
+{
+	struct console *c = t->data;
+	uint64_t now = clock_mono_ms();
+
+	if (c->stopping)
+		return;
+	waiters_tick(c->waiters, now);
+	push_tick(c->push, now);
+	upkeep_tick(c, now);
+}
+
+static int
+start_loop(struct console *c)
+{
+	int rc = uv_timer_init(c->loop, &c->tick);
+
+	c->tick.data = c->sigterm.data = c->sigint.data = c;
+	if (rc == 0)
+		rc = uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS);
+	if (rc == 0)
+		rc = uv_signal_init(c->loop, &c->sigterm);
+	if (rc == 0)
+		rc = uv_signal_start(&c->sigterm, on_signal, SIGTERM);
+	if (rc == 0)
+		rc = uv_signal_init(c->loop, &c->sigint);
+	if (rc == 0)
+		rc = uv_signal_start(&c->sigint, on_signal, SIGINT);
+	return rc;
+}
+
+static void
+free_state(struct console *c)
+{
+	push_free(c->push);
+	waiters_free(c->waiters);
+	revoked_free(c->revoked);
+	feed_close(c->feed);
+	tls_config_unref(c->tls);
+	db_close(c->db);
+	identity_free(&c->id);
+	if (c->feed_root >= 0)
+		(void)close(c->feed_root);
+}
+
+static int
+run(struct console *c, struct fault *f)
+{
+	enum err e = open_state(c, f);
+
+	work_init(&c->db_work, c->loop, &db_hooks, c->db);
+	work_init(&c->feed_work, c->loop, NULL, NULL);
+	if (e == OK)
+		e = make_tls(c, f);
+	if (e == OK)
+		e = make_client(c, f);
+	if (e == OK)
+		e = make_servers(c, f);
+	if (e == OK)
+		e = announce(c, f);
+	if (e != OK)
+		return 2;
+	if (start_loop(c) != 0)
+		return 70;
+	log_info("ready", "org=%s console=%s agents=%u admin=%u policies=%llu", c->o->org, c->o->name,
+	    c->agent_port, c->admin_port, (unsigned long long)feed_version(c->feed));
+	(void)uv_run(c->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+int
+serve(const struct options *o)
+{
+	struct console c = { .o = o, .feed_root = -1 };
+	struct fault f = { 0 };
+	uv_loop_t loop;
+	int status;
+
+	if (log_init("atalaia-console", o->log) != OK || confine_basics(false, &f) != OK ||
+	    uv_loop_init(&loop) != 0) {
+		(void)fprintf(stderr, "atalaia-console: cannot start: %s\n", fault_text(&f));
+		return 70;
+	}
+	c.loop = &loop;
+	status = run(&c, &f);
+	if (status == 2) {
+		(void)fprintf(stderr, "atalaia-console: %s\n", fault_text(&f));
+		free_state(&c);
+		return status; /* the process ends: what the loop still holds goes with it */
+	}
+	free_state(&c);
+	if (uv_loop_close(&loop) != 0) {
+		log_error("loop.open", "the loop still holds handles");
+		return 70;
+	}
+	return status;
+}

@@ -1,0 +1,88 @@
+#include "upkeep.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "feed.h"
+#include "store.h"
+
+#include <stdlib.h>
+
+#define EXPIRE_EVERY_MS 10000
+#define PRUNE_EVERY_MS 60000
+#define PRUNE_ROWS 5000      /* a bite that keeps the queue responsive */
+#define FEED_EVERY_MS 600000
+
+struct duty {
+	struct job job;
+	struct console *c;
+};
+
+static enum err
+run_expire(struct job *job, void *ctx)
+{
+	(void)job;
+	return store_tasks_expire(ctx, clock_wall_ms());
+}
+
+static enum err
+run_prune(struct job *job, void *ctx)
+{
+	struct duty *d = (struct duty *)job;
+
+	return store_events_prune(ctx, clock_wall_ms() - (int64_t)d->c->o->events_keep, PRUNE_ROWS);
+}
+
+static enum err
+run_feed(struct job *job, void *ctx)
+{
+	struct duty *d = (struct duty *)job;
+	struct fault f = { 0 };
+	enum err e = feed_refresh(d->c->feed, &f);
+
+	(void)ctx;
+	if (e != OK)
+		log_error("policies.refresh", "error=%s", log_q(fault_text(&f)));
+	return e;
+}
+
+static void
+duty_done(struct job *job, enum err result)
+{
+	if (result != OK)
+		log_error("upkeep", "error=%s", err_word(result));
+	free(job);
+}
+
+static void
+add(struct console *c, struct work *w, enum err (*run)(struct job *, void *))
+{
+	struct duty *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return; /* next time */
+	d->job.run = run;
+	d->job.done = duty_done;
+	d->c = c;
+	work_add(w, &d->job);
+}
+
+/* Due now? Each duty runs at the first tick, then at its interval. */
+static bool
+due(uint64_t *next, uint64_t now, uint64_t every)
+{
+	if (now < *next)
+		return false;
+	*next = now + every;
+	return true;
+}
+
+void
+upkeep_tick(struct console *c, uint64_t now_ms)
+{
+	if (due(&c->next_expire, now_ms, EXPIRE_EVERY_MS))
+		add(c, &c->db_work, run_expire);
+	if (due(&c->next_prune, now_ms, PRUNE_EVERY_MS))
+		add(c, &c->db_work, run_prune);
+	if (due(&c->next_feed, now_ms, FEED_EVERY_MS))
+		add(c, &c->feed_work, run_feed);
+}
