@@ -157,6 +157,15 @@ on_headers_complete(http_parser *hp)
 	return 1;                   /* the body is ours */
 }
 
+/* One space on each side of the target and nothing else: the library takes more. */
+static bool
+line_is_exact(const char *raw, const struct found *f)
+{
+	const char *space = strchr(raw, ' '), *version = f->target.p + f->target.n;
+
+	return space != NULL && f->target.p == space + 1 && strncmp(version, " HTTP/1.", 8) == 0 && version[8] != '\0' && version[9] == '\r';
+}
+
 static enum http_event
 parse_head(struct http_parse *p)
 {
@@ -178,7 +187,7 @@ parse_head(struct http_parse *p)
 		return bad(p, 501, "the method is not known");
 	if (HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_VERSION || (found.complete && (hp.http_major != 1 || hp.http_minor > 1)))
 		return bad(p, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK || !found.complete || found.target.p == NULL || found.n % 2 != 0)
+	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK || !found.complete || found.target.p == NULL || found.n % 2 != 0 || !line_is_exact(raw, &found))
 		return bad(p, 400, reason);
 	found.method = (struct http_span){ raw, (size_t)(found.target.p - raw) - 1 };
 	p->head = http_head_build(raw, p->raw.len, found.method, found.target, found.fields, found.n / 2, &status, &reason);
