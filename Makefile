@@ -9,7 +9,7 @@ PYTHON   ?= /usr/bin/python3
 B        := build/$(MODE)
 VERSION  := 0.1.0
 
-PKGS     := libuv libcurl libcjson sqlite3 libzstd libarchive inih libseccomp openssl
+PKGS     := libuv libcurl libcjson sqlite3 libzstd libarchive inih libseccomp openssl zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 SODIUM     := $(shell pkg-config --exists libsodium 2>/dev/null && echo yes)

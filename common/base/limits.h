@@ -83,7 +83,12 @@
 #define LIMIT_BATCH_BYTES 262144
 
 #define LIMIT_SPOOL_GROUP_BYTES 1048576 /* bodies in one commit: bounds the WAL */
+#define LIMIT_SPOOL_QUOTA_MIN 1048576   /* of a class: a batch under way must fit */
 #define LIMIT_SPOOL_MEMORY (8u << 20)   /* bodies that wait for the disk */
+#define LIMIT_INTAKE_UIDS 32            /* user ids that may post detections */
+#define LIMIT_INTAKE_SENDERS 64         /* user ids whose rate is remembered */
+#define LIMIT_EMIT_MEMORY 1048576       /* own events that wait for a disk that fails */
+#define LIMIT_RETRY_AFTER_S 3600        /* a receiver may ask for no longer silence */
 
 /* The agent. */
 

@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/uuid.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -95,6 +96,8 @@ MUST_CHECK enum err event_store_form(const cJSON *event, const struct event_stam
 /* The whole object again. */
 MUST_CHECK enum err event_send_form(struct buf *out, const void *stored, size_t n,
     const char *source, const char *epoch, uint32_t seq);
+/* Id and time of a stored form. ERR_PARSE: we did not write it. */
+MUST_CHECK enum err event_stored_read(const void *p, size_t n, char id[UUID_TEXT], int64_t *time_ms);
 /* "atalaia://<org>/agent/<uuid>" */
 MUST_CHECK enum err event_source(struct buf *out, const char *org, const char *agent);
 

@@ -124,6 +124,24 @@ event_send_form(struct buf *out, const void *stored, size_t n, const char *sourc
 }
 
 enum err
+event_stored_read(const void *p, size_t n, char id[UUID_TEXT], int64_t *time_ms)
+{
+	static const char first[] = "\"id\":\"", second[] = "\",\"time\":\"";
+	const char *text = p, *end;
+	size_t at = sizeof first - 1 + UUID_TEXT - 1;
+
+	if (n < at + sizeof second - 1 || memcmp(text, first, sizeof first - 1) != 0 ||
+	    memcmp(text + at, second, sizeof second - 1) != 0 ||
+	    !text_is_uuid(text + sizeof first - 1, UUID_TEXT - 1))
+		return ERR_PARSE;
+	memcpy(id, text + sizeof first - 1, UUID_TEXT - 1);
+	id[UUID_TEXT - 1] = '\0';
+	at += sizeof second - 1;
+	end = memchr(text + at, '"', n - at);
+	return end == NULL ? ERR_PARSE : clock_parse(text + at, (size_t)(end - (text + at)), time_ms);
+}
+
+enum err
 event_source(struct buf *out, const char *org, const char *agent)
 {
 	return buf_printf(out, "atalaia://%s/agent/%s", org, agent);
