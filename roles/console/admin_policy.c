@@ -4,7 +4,6 @@
 #include "call.h"
 #include "feed.h"
 #include "proto/authority.h"
-#include "proto/policy.h"
 
 #include <string.h>
 
@@ -63,23 +62,6 @@ answer_version(struct call *call, uint64_t version)
 	return e;
 }
 
-/* Members that this version does not know are kept for newer agents, and told. */
-static enum err
-add_unknown(struct call *call, cJSON *o)
-{
-	struct policy *p;
-	const char *path;
-	cJSON *list;
-	enum err e = policy_parse(&p, call->param, buf_text(&call->body), call->body.len, NULL);
-
-	if (e == OK)
-		e = json_add_array(o, "unknown", &list);
-	for (size_t i = 0; e == OK && (path = policy_unknown(p, i)) != NULL; i++)
-		e = json_append_string(list, path);
-	policy_free(p);
-	return e;
-}
-
 static enum err
 work_put(struct call *call, struct db *db)
 {
@@ -93,16 +75,8 @@ work_put(struct call *call, struct db *db)
 	if (e != OK)
 		return settle(call, e, &f);
 	log_info("policy.published", "name=%s version=%llu", call->param, (unsigned long long)version);
-	o = cJSON_CreateObject();
-	e = o == NULL ? ERR_NOMEM : json_add_string(o, "policy", call->param);
-	if (e == OK)
-		e = json_add_u64(o, "version", version);
-	if (e == OK)
-		e = add_unknown(call, o);
-	if (e == OK)
-		return call_json(call, 200, o);
-	cJSON_Delete(o);
-	return e;
+	e = feed_answer(call->param, buf_text(&call->body), call->body.len, version, &o);
+	return e == OK ? call_json(call, 200, o) : e;
 }
 
 static enum err

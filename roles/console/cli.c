@@ -32,6 +32,17 @@ cli_print_json(const cJSON *tree)
 	struct buf b;
 
 	buf_init(&b, LIMIT_REPLY);
+	if (json_print(tree, &b) == OK)
+		(void)puts(buf_text(&b));
+	buf_free(&b);
+}
+
+void
+cli_print_document(const cJSON *tree)
+{
+	struct buf b;
+
+	buf_init(&b, LIMIT_REPLY);
 	if (json_print_pretty(tree, &b) == OK)
 		(void)puts(buf_text(&b));
 	buf_free(&b);

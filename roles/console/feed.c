@@ -166,6 +166,31 @@ feed_put_policy(struct feed *fd, const char *name, const void *p, size_t n, uint
 	return e == OK ? feed_keep(fd->o, name, p, n, f) : e;
 }
 
+enum err
+feed_answer(const char *name, const void *p, size_t n, uint64_t version, cJSON **out)
+{
+	struct policy *policy = NULL;
+	cJSON *o = cJSON_CreateObject(), *list;
+	const char *path;
+	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "policy", name);
+
+	if (e == OK)
+		e = json_add_u64(o, "version", version);
+	if (e == OK)
+		e = json_add_array(o, "unknown", &list);
+	if (e == OK)
+		e = policy_parse(&policy, name, p, n, NULL);
+	for (size_t i = 0; e == OK && (path = policy_unknown(policy, i)) != NULL; i++)
+		e = json_append_string(list, path);
+	policy_free(policy);
+	if (e != OK) {
+		cJSON_Delete(o);
+		o = NULL;
+	}
+	*out = o;
+	return e;
+}
+
 /* Publishes what is staged when enough have signed; otherwise it waits for more signatures. */
 static enum err
 settle(struct feed *fd, uint32_t have, uint32_t need, struct fault *f)

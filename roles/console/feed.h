@@ -9,6 +9,8 @@
 #include "base/fault.h"
 #include "options.h"
 
+#include <cjson/cJSON.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +28,10 @@ uint64_t feed_version(const struct feed *fd);
  * kept in state/policy/ for show. NULL bytes: removes a group's file. */
 MUST_CHECK enum err feed_put_policy(struct feed *fd, const char *name, const void *p, size_t n,
     uint64_t *version, struct fault *f);
+/* {"policy","version","unknown":[..]}: what is told about a publication. Members that this version does
+ * not know are kept for newer agents. */
+MUST_CHECK enum err feed_answer(const char *name, const void *p, size_t n, uint64_t version,
+    cJSON **out);
 bool feed_is_policy_name(const char *name);
 /* The bytes published last. ERR_NOTFOUND. */
 MUST_CHECK enum err feed_read(const struct options *o, const char *name, struct buf *out,

@@ -24,8 +24,8 @@ static const struct verb {
 	    "token list | token revoke ID" },
 	{ "agents", "--group=", verb_agents, "agents [--group NAME]         list the agents" },
 	{ "revoke", "", verb_revoke, "revoke AGENT                  by id or host name" },
-	{ "task", "--life= --wait --timeout= --args= --draft= --key=", verb_task,
-	    "task send TARGET TYPE [NAME=VALUE ...] [--args JSON] [--life 1d] [--wait [--timeout 60s]]\n"
+	{ "task", "--to= --life= --wait --timeout= --args= --draft= --key=", verb_task,
+	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] [--wait [--timeout 60s]]\n"
 	    "     TARGET: agent id, host name, group:NAME or all; a value that is JSON is taken as JSON\n"
 	    "     --draft FILE             write the signed envelope instead of sending it\n"
 	    "task sign FILE --key PEM      add a second signature (needs no console)\n"

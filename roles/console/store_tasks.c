@@ -203,6 +203,26 @@ delivery_json(struct sql_stmt *s, cJSON *list)
 	return json_append(list, o);
 }
 
+/* A task for one agent shows that agent's outcome at the top as well. */
+static enum err
+lift_single(cJSON *o, const cJSON *list)
+{
+	static const char *const names[] = { "state", "way", "step", "error", "result" };
+
+	if (cJSON_GetArraySize(list) != 1)
+		return OK;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const cJSON *item = json_get(list->child, names[i]);
+		cJSON *copy = item != NULL ? cJSON_Duplicate(item, 1) : NULL;
+
+		if (item != NULL && (copy == NULL || !cJSON_AddItemToObject(o, names[i], copy))) {
+			cJSON_Delete(copy);
+			return ERR_NOMEM;
+		}
+	}
+	return OK;
+}
+
 static enum err
 show_deliveries(struct db *db, const char *id, cJSON *list)
 {
@@ -273,6 +293,8 @@ store_task_show(struct db *db, const char *id, cJSON **out, int64_t *rev, int64_
 		e = json_add_array(o, "agents", &list);
 	if (e == OK)
 		e = show_deliveries(db, id, list);
+	if (e == OK)
+		e = lift_single(o, list);
 	if (e != OK) {
 		cJSON_Delete(o);
 		return e;

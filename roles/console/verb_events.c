@@ -10,7 +10,7 @@
 #define FOLLOW_S 60
 #define LIMIT_DATA 4096
 
-/* host of a file, not a path: 2026-11-24T13:54:29.120Z detection org.atalaia.detection 0198.. {data} */
+/* 17 2026-11-24T13:54:29.120Z detection org.atalaia.detection <agent> {data} */
 static void
 print_line(const cJSON *row)
 {
@@ -33,6 +33,27 @@ print_line(const cJSON *row)
 	buf_free(&text);
 }
 
+/* The event itself with two members of ours: its number here and when it came. */
+static enum err
+print_event(const cJSON *row, struct buf *line)
+{
+	cJSON *e = cJSON_Duplicate(json_get(row, "event"), 1);
+	const char *received;
+	uint64_t n;
+	enum err x = e == NULL ? ERR_NOMEM : json_get_u64(row, "n", JSON_MAX_INT, &n, NULL);
+
+	if (x == OK)
+		x = json_get_string(row, "received", &received, NULL);
+	if (x == OK)
+		x = json_add_u64(e, "atalaian", n);
+	if (x == OK)
+		x = json_add_string(e, "atalaiareceived", received);
+	if (x == OK)
+		x = json_print(e, line);
+	cJSON_Delete(e);
+	return x;
+}
+
 /* With --json one document a line, so that a program can follow. */
 static void
 print_rows(struct cli *c, const cJSON *body)
@@ -47,7 +68,7 @@ print_rows(struct cli *c, const cJSON *body)
 			continue;
 		}
 		buf_init(&line, 1u << 20);
-		if (json_print(row, &line) == OK)
+		if (print_event(row, &line) == OK)
 			(void)puts(buf_text(&line));
 		buf_free(&line);
 	}

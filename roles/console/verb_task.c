@@ -54,21 +54,24 @@ add_argument(cJSON *args, const char *word)
 	return CLI_OK;
 }
 
+/* first: the word behind the type. */
 static int
-read_arguments(struct cli *c, cJSON **out)
+read_arguments(struct cli *c, size_t first, cJSON **out)
 {
 	const char *text = args_value(&c->args, "--args");
 	struct fault f = { 0 };
 	int code = CLI_OK;
 
 	*out = NULL;
+	if (text == NULL && first < c->args.n_words && c->args.words[first][0] == '{')
+		text = c->args.words[first++];
 	if (text != NULL) {
 		if (json_parse(out, text, strlen(text), JSON_SIGNED, &f) != OK || !cJSON_IsObject(*out))
 			code = cli_fail(CLI_USAGE, "--args needs a JSON object: %s", fault_text(&f));
 	} else if ((*out = cJSON_CreateObject()) == NULL) {
 		code = CLI_INTERNAL;
 	}
-	for (size_t i = 3; code == CLI_OK && i < c->args.n_words; i++)
+	for (size_t i = first; code == CLI_OK && i < c->args.n_words; i++)
 		code = add_argument(*out, c->args.words[i]);
 	if (code != CLI_OK) {
 		cJSON_Delete(*out);
@@ -224,19 +227,21 @@ static int
 send_task(struct cli *c)
 {
 	const char *life = args_value(&c->args, "--life"), *draft = args_value(&c->args, "--draft");
+	const char *to = args_value(&c->args, "--to");
+	size_t type = to != NULL ? 1 : 2;
 	cJSON *body, *args;
 	struct cli_reply r;
 	int code;
 
-	if (c->args.n_words < 3)
-		return cli_fail(CLI_USAGE, "use: task send TARGET TYPE [NAME=VALUE ...]");
-	code = read_arguments(c, &args);
+	if (c->args.n_words <= type)
+		return cli_fail(CLI_USAGE, "use: task send --to TARGET TYPE [NAME=VALUE ...]");
+	code = read_arguments(c, type + 1, &args);
 	if (code != CLI_OK)
 		return code;
 	body = cJSON_CreateObject();
 	if (body == NULL || !cJSON_AddItemToObject(body, "args", args) ||
-	    json_add_string(body, "target", c->args.words[1]) != OK ||
-	    json_add_string(body, "type", c->args.words[2]) != OK ||
+	    json_add_string(body, "target", to != NULL ? to : c->args.words[1]) != OK ||
+	    json_add_string(body, "type", c->args.words[type]) != OK ||
 	    (life != NULL && json_add_string(body, "life", life) != OK) ||
 	    (draft != NULL && json_add_bool(body, "draft", true) != OK)) {
 		cJSON_Delete(body);
