@@ -28,6 +28,7 @@ struct slot {
 	bool paused, http, checked;
 	enum err own; /* why our callback ended the transfer, OK when it did not */
 	char error[CURL_ERROR_SIZE];
+	struct sockets_owner socket_owner;
 };
 
 struct downloader {
@@ -38,7 +39,7 @@ struct downloader {
 	struct sockets *sockets;
 	struct slot slots[LIMIT_FETCH_PARALLEL];
 	unsigned turn; /* whose paused transfer is let go first */
-	uint64_t total;
+	uint64_t total, transfers;
 };
 
 enum err
@@ -136,14 +137,17 @@ on_write(char *p, size_t size, size_t count, void *arg)
 	return s->own == OK ? n : 0;
 }
 
-/* Counts what passes on the connections: content, headers, FTP commands and replies. */
+/* Counts what passes on the connections: content, headers, FTP commands and replies. And when QUIT
+ * is sent, the answer is not waited for: libcurl would block all transfers until it comes, a round
+ * trip at best and CURLOPT_SERVER_RESPONSE_TIMEOUT at worst. */
 static int
 on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
 {
 	struct slot *s = arg;
 
 	(void)easy;
-	(void)p;
+	if (type == CURLINFO_HEADER_OUT && !s->http && n >= 4 && memcmp(p, "QUIT", 4) == 0)
+		sockets_hush(&s->socket_owner);
 	if (s->item != NULL && (type == CURLINFO_DATA_IN || type == CURLINFO_HEADER_IN ||
 	    type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT))
 		s->item->wire += n;
@@ -204,7 +208,7 @@ setup(struct slot *s)
 	enum err e = curlset_apply(s->easy, &set);
 
 	if (e == OK && (set_options(s, (long)(stall_s < 20 ? stall_s : 20)) != CURLE_OK ||
-	    !sockets_watch(d->sockets, s->easy)))
+	    !sockets_watch(&s->socket_owner, s->easy)))
 		e = ERR_NOMEM;
 	return e;
 }
@@ -241,6 +245,8 @@ start(struct downloader *d, struct slot *s, struct download *it)
 	s->owner = d;
 	s->item = it;
 	s->own = OK;
+	s->socket_owner.sockets = d->sockets;
+	s->socket_owner.id = ++d->transfers;
 	s->paused = s->checked = false;
 	s->http = !text_starts(it->url, "ftp:");
 	s->easy = e == OK ? curl_easy_init() : NULL;
@@ -272,6 +278,15 @@ http_err(long code)
 	return ERR_UNSUPPORTED;
 }
 
+/* An ERR_IO that libcurl saw is the server's, and must not be taken for our disk's. */
+static enum err
+remote_err(enum err e, long ftp_code)
+{
+	if (e != ERR_IO)
+		return e;
+	return ftp_code >= 400 && ftp_code < 500 ? ERR_AGAIN : ERR_PARSE;
+}
+
 static enum err
 judge(struct slot *s, CURLcode c)
 {
@@ -285,7 +300,7 @@ judge(struct slot *s, CURLcode c)
 	if (s->http && (c == CURLE_HTTP_RETURNED_ERROR ||
 	    (c == CURLE_OK && it->code != 200 && it->code != 206)))
 		return http_err(it->code);
-	return c == CURLE_OK ? OK : curlset_err(c);
+	return c == CURLE_OK ? OK : remote_err(curlset_err(c), it->code);
 }
 
 static bool

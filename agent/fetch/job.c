@@ -29,7 +29,7 @@ explain(struct job *j, enum err e, const struct fault *f)
 {
 	struct refusal r = { .source = "", .rule = "local", .error = e, .text = fault_text(f) };
 
-	if (e == ERR_AGAIN)
+	if (j->waiting)
 		r.rule = "waiting";
 	else if (e == ERR_NOSPACE)
 		r.rule = "disk";
@@ -45,7 +45,7 @@ conclude(struct job *j, enum err e, const struct fault *f)
 
 	if (e == ERR_CANCELED || atomic_load(&j->cancel))
 		r->outcome = e == OK ? r->outcome : OUTCOME_CANCELED;
-	else if (e == ERR_AGAIN)
+	else if (j->waiting)
 		r->outcome = OUTCOME_WAITING;
 	else if (e != OK)
 		r->outcome = OUTCOME_FAILED;

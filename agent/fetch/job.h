@@ -42,7 +42,7 @@ struct job {
 	size_t source;              /* whose metadata is in force: asked first for targets */
 	unsigned strikes[LIMIT_FETCH_SOURCES]; /* transfer.c: failures of each source in this run */
 	bool proven[LIMIT_FETCH_SOURCES];      /* it brought something */
-	enum bytes_kind counting;   /* what the downloader's bytes are */
+	bool waiting; /* nothing failed, but nothing can be done before something changes */
 
 	/* Mode: where content is that was here before. Path of content with this hash. */
 	enum err (*find_held)(
@@ -87,6 +87,9 @@ MUST_CHECK enum err job_transfer(struct job *j, struct want *wants, size_t n, st
  * required and missing; ERR_NOTFOUND: some could not be had from any source. */
 MUST_CHECK enum err job_obtain(struct job *j, const struct entry *const *list, size_t n,
     bool had_set, struct fault *f);
+/* ERR_NOSPACE unless so many bytes fit and the floor stays free. A mirror without a configured
+ * floor leaves LIMIT_FETCH_FLOOR or a tenth of the disk, whichever is smaller. */
+MUST_CHECK enum err job_space(struct job *j, uint64_t need, struct fault *f);
 /* Path of content: an object, or held. ERR_NOTFOUND. */
 MUST_CHECK enum err job_find(struct job *j, const uint8_t sha256[SHA_LEN], char *path, size_t size);
 

@@ -24,6 +24,7 @@
 struct program {
 	uv_loop_t loop;
 	uv_async_t news;
+	uv_timer_t later; /* news that came too early */
 	uv_signal_t term;
 	uv_work_t work;
 	struct childctl *link;
@@ -44,6 +45,7 @@ finish(struct program *p, int status)
 	p->closed = true;
 	p->status = status;
 	uv_close((uv_handle_t *)&p->news, NULL);
+	uv_close((uv_handle_t *)&p->later, NULL);
 	uv_close((uv_handle_t *)&p->term, NULL);
 	childctl_close(p->link, CLOSE_MS, NULL, NULL);
 }
@@ -58,16 +60,28 @@ stop(struct program *p)
 }
 
 static void
-on_news(uv_async_t *a)
+on_later(uv_timer_t *t)
 {
-	struct program *p = a->data;
+	struct program *p = t->data;
+	unsigned wait_ms;
 	cJSON *m;
 
 	if (p->closed || p->link_lost || !p->working)
 		return;
-	m = progress_take(p->progress, clock_mono_ms());
+	m = progress_take(p->progress, clock_mono_ms(), &wait_ms);
 	if (m != NULL && childctl_send(p->link, m) != OK)
 		log_debug("fetch.progress", "sent=no");
+	if (wait_ms != 0)
+		(void)uv_timer_start(&p->later, on_later, wait_ms, 0);
+}
+
+static void
+on_news(uv_async_t *a)
+{
+	struct program *p = a->data;
+
+	if (!p->closed && uv_is_active((uv_handle_t *)&p->later) == 0)
+		on_later(&p->later);
 }
 
 /* In the job's thread. */
@@ -208,7 +222,8 @@ open_program(struct program *p, struct fault *f)
 		return fault_set(f, ERR_NOMEM, "no event loop");
 	(void)uv_async_init(&p->loop, &p->news, on_news);
 	(void)uv_signal_init(&p->loop, &p->term);
-	p->news.data = p->term.data = p->work.data = p;
+	(void)uv_timer_init(&p->loop, &p->later);
+	p->later.data = p->news.data = p->term.data = p->work.data = p;
 	(void)uv_signal_start(&p->term, on_term, SIGTERM);
 	return childctl_open_child(&p->link, &p->loop, "atalaia-fetch", &handlers, p, f);
 }

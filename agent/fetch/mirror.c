@@ -2,6 +2,7 @@
 #include "documents.h"
 #include "job.h"
 #include "retention.h"
+#include "scrub.h"
 #include "served.h"
 
 #include "base/log.h"
@@ -40,6 +41,21 @@ missing(const struct job *j, const struct served *s, enum entry_kind kind, size_
 			list[(*n)++] = e;
 	}
 	return list;
+}
+
+/* DESIGN section 5: against the signed lengths, before anything is fetched. */
+static enum err
+check_space(struct job *j, const struct served *s, struct fault *f)
+{
+	uint64_t need = 0;
+
+	for (size_t i = 0; i < j->catalog.count; i++) {
+		const struct entry *e = &j->catalog.entries[i];
+
+		if (e->kind != ENTRY_FULL && !served_has(s, e))
+			need += e->length;
+	}
+	return job_space(j, need, f);
 }
 
 /* Deltas are handed on, and they are what new targets are rebuilt from. One that no source has is
@@ -131,6 +147,10 @@ sync_with(struct job *j, struct served *s, struct fault *f)
 	if (e == OK)
 		e = objects_sweep(&j->objects, &j->catalog, f);
 	if (e == OK)
+		e = scrub_run(j, s, f);
+	if (e == OK)
+		e = check_space(j, s, f);
+	if (e == OK)
 		e = get_deltas(j, s, f);
 	if (e == OK)
 		e = get_content(j, s, f);
@@ -142,6 +162,8 @@ sync_with(struct job *j, struct served *s, struct fault *f)
 		e = objects_sweep(&j->objects, NULL, f);
 	if (e == OK)
 		retention_run(s, j->config->keep, j->config->grace_s);
+	if (e == OK)
+		scrub_done(j);
 	if (e == OK)
 		j->report->outcome = changed ? OUTCOME_UPDATED : OUTCOME_CURRENT;
 	return e;

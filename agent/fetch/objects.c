@@ -137,7 +137,7 @@ objects_check(const char *path, const struct entry *e, const atomic_bool *cancel
 	r = read_through(fd, &c, cancel);
 	(void)close(fd);
 	if (r == OK)
-		return tuf_check_final(&c, why, NULL);
+		r = tuf_check_final(&c, why, NULL);
 	if (r == ERR_TOOBIG) {
 		why->code = r = ERR_VERIFY;
 		why->rule = TUF_RULE_LENGTH;
@@ -145,6 +145,7 @@ objects_check(const char *path, const struct entry *e, const atomic_bool *cancel
 		    why->expected, sizeof why->expected, "%llu", (unsigned long long)e->length);
 		(void)snprintf(why->got, sizeof why->got, "more");
 	}
+	(void)snprintf(why->file, sizeof why->file, "%s", e->path);
 	return r;
 }
 

@@ -216,12 +216,27 @@ fetch_full(struct job *j, const struct entry *const *list, const struct plan *pl
 
 /* ---- together ---- */
 
+enum err
+job_space(struct job *j, uint64_t need, struct fault *f)
+{
+	uint64_t have, total, floor = j->config->disk_floor;
+	enum err e = file_disk(j->config->work, &have, &total, f);
+
+	if (floor == 0 && j->config->mode == FETCH_MIRROR)
+		floor = total / 10 < LIMIT_FETCH_FLOOR ? total / 10 : LIMIT_FETCH_FLOOR;
+	if (e != OK || need == 0 || (have > need && have - need >= floor))
+		return e;
+	return fault_set(f, ERR_NOSPACE,
+	    "%llu bytes are needed, %llu are free and %llu must stay free at %s; free some space",
+	    (unsigned long long)need, (unsigned long long)have, (unsigned long long)floor,
+	    j->config->work);
+}
+
 static enum err
 check_space(struct job *j, const struct entry *const *list, const struct plan *plans, size_t n,
     struct fault *f)
 {
-	uint64_t need = 0, have, total;
-	enum err e = file_disk(j->config->work, &have, &total, f);
+	uint64_t need = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (plans[i].how != PLAN_HELD)
@@ -230,20 +245,18 @@ check_space(struct job *j, const struct entry *const *list, const struct plan *p
 			    (plans[i].how == PLAN_FULL && list[i]->full != NULL
 				    ? list[i]->full->length
 				    : 0);
-	if (e != OK || need == 0 || (have > need && have - need >= j->config->disk_floor))
-		return e;
-	return fault_set(f, ERR_NOSPACE,
-	    "%llu bytes are needed, %llu are free and %llu must stay free at %s; free some space",
-	    (unsigned long long)need, (unsigned long long)have,
-	    (unsigned long long)j->config->disk_floor, j->config->work);
+	return job_space(j, need, f);
 }
 
 static enum err
-waits(const struct entry *const *list, const struct plan *plans, size_t n, struct fault *f)
+waits(struct job *j, const struct entry *const *list, const struct plan *plans, size_t n,
+    struct fault *f)
 {
 	for (size_t i = 0; i < n; i++)
-		if (plans[i].how == PLAN_WAIT)
+		if (plans[i].how == PLAN_WAIT) {
+			j->waiting = true;
 			return fault_set(f, ERR_AGAIN, "%s waits: %s", list[i]->path, plans[i].why);
+		}
 	return OK;
 }
 
@@ -264,13 +277,13 @@ job_obtain(struct job *j, const struct entry *const *list, size_t n, bool had_se
 	if (e == OK)
 		e = check_space(j, list, plans, n, f);
 	if (e == OK)
-		e = waits(list, plans, n, f); /* before anything is downloaded in vain */
+		e = waits(j, list, plans, n, f); /* before anything is downloaded in vain */
 	if (e == OK)
 		e = fetch_chains(j, plans, n, f);
 	if (e == OK)
 		e = follow_chains(j, list, plans, n, f);
 	if (e == OK)
-		e = waits(list, plans, n, f);
+		e = waits(j, list, plans, n, f);
 	if (e == OK)
 		e = fetch_full(j, list, plans, n, f);
 	free(plans);

@@ -102,12 +102,15 @@ message(const struct progress *p)
 }
 
 cJSON *
-progress_take(struct progress *p, uint64_t now_ms)
+progress_take(struct progress *p, uint64_t now_ms, unsigned *wait_ms)
 {
 	cJSON *m = NULL;
+	uint64_t age;
 
 	(void)pthread_mutex_lock(&p->lock);
-	if (p->news && (p->sent_at == 0 || now_ms - p->sent_at >= GAP_MS)) {
+	age = now_ms - p->sent_at;
+	*wait_ms = p->news && age < GAP_MS ? (unsigned)(GAP_MS - age) : 0;
+	if (p->news && *wait_ms == 0) {
 		m = message(p);
 		p->news = false;
 		p->sent_at = now_ms;

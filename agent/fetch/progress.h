@@ -28,7 +28,7 @@ void progress_free(struct progress *p); /* NULL is fine */
 void progress_phase(struct progress *p, enum phase phase, const char *file, const char *source);
 void progress_amount(struct progress *p, uint64_t done, uint64_t total);
 
-/* Loop's thread: the message; NULL: no news, or the last one is younger than 250 ms. */
-cJSON *progress_take(struct progress *p, uint64_t now_ms);
+/* Loop's thread: the message; NULL: no news, or too early: ask again in *wait_ms (0: no news). */
+cJSON *progress_take(struct progress *p, uint64_t now_ms, unsigned *wait_ms);
 
 #endif

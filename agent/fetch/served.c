@@ -34,6 +34,7 @@ add_file(struct served *s, const char *folder, const char *name, uint64_t size)
 	if (text_unhex(f->sha256, SHA_LEN, name, 64, &n) != OK)
 		return OK;
 	f->size = size;
+	f->unusable = false;
 	f->path = malloc(strlen(folder) + strlen(name) + 2);
 	if (f->path == NULL)
 		return ERR_NOMEM;
@@ -133,12 +134,21 @@ served_close(struct served *s)
 const struct served_file *
 served_find(const struct served *s, const uint8_t sha256[SHA_LEN])
 {
-	struct served_file key;
+	struct served_file key, *found;
 
 	if (s->count == 0)
 		return NULL;
 	memcpy(key.sha256, sha256, SHA_LEN);
-	return bsearch(&key, s->files, s->count, sizeof *s->files, by_sha);
+	found = bsearch(&key, s->files, s->count, sizeof *s->files, by_sha);
+	return found != NULL && !found->unusable ? found : NULL;
+}
+
+void
+served_forget(struct served *s, const uint8_t sha256[SHA_LEN])
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (memcmp(s->files[i].sha256, sha256, SHA_LEN) == 0)
+			s->files[i].unusable = true;
 }
 
 static enum err

@@ -11,6 +11,7 @@ struct served_file {
 	uint8_t sha256[SHA_LEN];
 	uint64_t size;
 	char *path; /* absolute */
+	bool unusable;
 };
 
 struct served {
@@ -25,6 +26,8 @@ MUST_CHECK enum err served_open(struct served *s, const char *root, const char *
 void served_close(struct served *s);
 /* NULL when there is none. */
 const struct served_file *served_find(const struct served *s, const uint8_t sha256[SHA_LEN]);
+/* The content is not usable: served_find will not answer it. */
+void served_forget(struct served *s, const uint8_t sha256[SHA_LEN]);
 /* Is the entry there under its own name, with its length? */
 bool served_has(const struct served *s, const struct entry *e);
 

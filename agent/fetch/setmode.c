@@ -54,6 +54,7 @@ refused_before(struct job *j, const uint8_t identity[SHA_LEN], struct fault *f)
 	text_hex(hex, identity, SHA_LEN);
 	if (!fetch_config_rejects(j->config, hex))
 		return OK;
+	j->waiting = true;
 	(void)snprintf(j->report->set_sha256, sizeof j->report->set_sha256, "%s", hex);
 	return fault_set(f, ERR_AGAIN, "version %llu is a set that was refused before",
 	    (unsigned long long)j->report->version);

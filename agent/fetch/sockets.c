@@ -11,6 +11,7 @@
 struct sockets {
 	pthread_mutex_t lock;
 	int open[SOCKETS_MAX];
+	uint64_t owner[SOCKETS_MAX];
 	size_t count;
 	int receive_buffer;
 	bool shut;
@@ -42,7 +43,8 @@ sockets_free(struct sockets *s)
 static curl_socket_t
 on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-	struct sockets *s = arg;
+	struct sockets_owner *owner = arg;
+	struct sockets *s = owner->sockets;
 	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 	bool refuse;
 
@@ -54,8 +56,10 @@ on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 		    sizeof s->receive_buffer);
 	(void)pthread_mutex_lock(&s->lock);
 	refuse = s->shut || s->count == SOCKETS_MAX;
-	if (!refuse)
+	if (!refuse) {
+		s->owner[s->count] = owner->id;
 		s->open[s->count++] = fd;
+	}
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!refuse)
 		return fd;
@@ -72,6 +76,7 @@ on_close(void *arg, curl_socket_t fd)
 	for (size_t i = 0; i < s->count; i++)
 		if (s->open[i] == fd) {
 			s->open[i] = s->open[--s->count];
+			s->owner[i] = s->owner[s->count];
 			break;
 		}
 	/* Inside the lock: sockets_shut must not meet a number that is somebody else's already. */
@@ -81,12 +86,24 @@ on_close(void *arg, curl_socket_t fd)
 }
 
 bool
-sockets_watch(struct sockets *s, CURL *easy)
+sockets_watch(struct sockets_owner *owner, CURL *easy)
 {
 	return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open) == CURLE_OK &&
-	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, s) == CURLE_OK &&
+	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, owner) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) == CURLE_OK &&
-	    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, s) == CURLE_OK;
+	    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, owner->sockets) == CURLE_OK;
+}
+
+void
+sockets_hush(struct sockets_owner *owner)
+{
+	struct sockets *s = owner->sockets;
+
+	(void)pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->count; i++)
+		if (s->owner[i] == owner->id)
+			(void)shutdown(s->open[i], SHUT_RD);
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 void

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define BATCH 32    /* files open at once */
+#define TRICKLE 16384
 #define STRIKES 3   /* a source that failed so often is not asked again in this run */
 
 /* One file of a batch at one source. */
@@ -154,6 +155,14 @@ run_downloads(struct job *j, struct batch *b, struct fault *f)
 	return OK;
 }
 
+/* A cut that brought something, or a stall after real progress; a trickle is neither. */
+static bool
+worth_a_resume(const struct download *d)
+{
+	return (d->result == ERR_CLOSED && d->received != 0) ||
+	    (d->result == ERR_TIMEOUT && d->received >= TRICKLE);
+}
+
 /* After the downloads of a batch: which are whole, which may be tried again here. */
 static enum err
 settle(struct job *j, struct batch *b, struct fault *f)
@@ -166,11 +175,6 @@ settle(struct job *j, struct batch *b, struct fault *f)
 		if (e == ERR_NOSPACE || e == ERR_IO || e == ERR_NOMEM)
 			return fault_set(f, e, "cannot keep %s: %s", it->entry->path, d->text);
 		it->resumed = it->resumed && !d->restarted;
-		if (e == OK && d->offset + d->received < it->entry->length) {
-			d->result = e = ERR_CLOSED;
-			(void)snprintf(
-			    d->text, sizeof d->text, "the server sent less than was signed");
-		}
 		if (e == OK) {
 			e = verify_item(j, b, it, f);
 			if (ours(e))
@@ -181,8 +185,8 @@ settle(struct job *j, struct batch *b, struct fault *f)
 				it->want->given_up = true;
 				j->strikes[b->source]++;
 			}
-		} else if (!b->last && (e == ERR_CLOSED || e == ERR_TIMEOUT) && d->received != 0) {
-			b->again = true; /* a cut line that brought something: resume */
+		} else if (!b->last && worth_a_resume(d)) {
+			b->again = true;
 		} else {
 			failed(j, b, i);
 		}

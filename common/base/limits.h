@@ -70,6 +70,7 @@
 #define LIMIT_FETCH_SLOW 64              /* bytes/s: slower for LIMIT_FETCH_STALL_MS is no transfer */
 #define LIMIT_FETCH_STALL_MS 30000
 #define LIMIT_FETCH_CONNECT_MS 10000     /* name, connection and TLS: a dead source must not hold the next one */
+#define LIMIT_FETCH_FLOOR (4ull << 30)   /* a mirror is a guest on somebody's PC: DESIGN section 5 */
 #define LIMIT_FETCH_ATTEMPTS 16          /* resumes at one source in one run, while each brings something */
 
 /* Tasks and events. */

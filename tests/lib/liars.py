@@ -129,6 +129,7 @@ class Ftp(Base):
 
 class FtpHandler(socketserver.StreamRequestHandler):
     outer = None
+    disable_nagle_algorithm = True
 
     def say(self, text):
         self.wfile.write((text + "\r\n").encode())

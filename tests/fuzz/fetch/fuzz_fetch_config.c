@@ -1,5 +1,5 @@
-/* fuzz_fetch_config.c - the config message of atalaia-fetch. Whatever is accepted keeps the promises
- * of config.h. */
+/* fuzz_fetch_config.c - the config message of atalaia-fetch. Whatever is accepted keeps the
+ * promises of config.h. */
 #include "config.h"
 
 #include "base/json.h"

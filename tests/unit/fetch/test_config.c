@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-#define SET "\"type\":\"config\",\"mode\":\"set\",\"feed\":\"signatures\",\"state\":\"/s/feeds/signatures\","
+#define SET \
+	"\"type\":\"config\",\"mode\":\"set\",\"feed\":\"signatures\",\"state\":\"/s/feeds/" \
+	"signatures\","
 #define SRC "\"sources\":[{\"name\":\"b\",\"url\":\"ftp://127.0.1.2:2021/signatures/\"}]"
 
 static enum err
@@ -44,11 +46,15 @@ a_set_has_defaults(void **state)
 static void
 a_mirror_takes_everything(void **state)
 {
-	static const char text[] = "{\"type\":\"config\",\"mode\":\"mirror\",\"feed\":\"p\",\"root\":\"/m/root/\","
+	static const char text[] =
+	    "{\"type\":\"config\",\"mode\":\"mirror\",\"feed\":\"p\",\"root\":\"/m/root/\","
 	    "\"work\":\"/m/work/p\",\"root_json\":\"/r.json\",\"sources\":[{\"name\":\"a\",\"url\":"
-	    "\"http://h/p\"},{\"name\":\"a\",\"url\":\"https://[::1]:1/p\"}],\"timestamp\":\"e30=\","
-	    "\"delta\":\"off\",\"rate_limit\":100,\"current\":7,\"reject\":[],\"keep\":1,\"grace_s\":5,"
-	    "\"disk_floor\":9,\"proxy\":\"http://proxy:3128\",\"stall_ms\":10,\"require_confinement\":true}";
+	    "\"http://h/p\"},{\"name\":\"a\",\"url\":\"https://[::1]:1/"
+	    "p\"}],\"timestamp\":\"e30=\","
+	    "\"delta\":\"off\",\"rate_limit\":100,\"current\":7,\"reject\":[],\"keep\":1,\"grace_"
+	    "s\":5,"
+	    "\"disk_floor\":9,\"proxy\":\"http://"
+	    "proxy:3128\",\"stall_ms\":10,\"require_confinement\":true}";
 	struct fetch_config *c;
 	struct fault f;
 
@@ -65,7 +71,8 @@ a_mirror_takes_everything(void **state)
 static void
 mistakes_are_named(void **state)
 {
-	static const struct { const char *text, *word; } bad[] = {
+	static const struct { const char *text, *word;
+	} bad[] = {
 		{ "{\"type\":\"config\"}", "mode" },
 		{ "{" SET SRC ",\"mode2\":1}", "mode2" },
 		{ "{" SET "\"sources\":[]}", "sources" },
@@ -85,8 +92,12 @@ mistakes_are_named(void **state)
 		{ "{" SET SRC ",\"root\":\"/m\"}", "root" },
 		{ "{" SET SRC ",\"root_json\":\"r.json\"}", "root_json" },
 		{ "{" SET SRC ",\"root_json\":\"/a/../r.json\"}", "root_json" },
-		{ "{\"type\":\"config\",\"mode\":\"set\",\"feed\":\"a/b\",\"state\":\"/s\"," SRC "}", "feed" },
-		{ "{\"type\":\"config\",\"mode\":\"mirror\",\"feed\":\"a\",\"root\":\"/s\"," SRC "}", "work" },
+		{ "{\"type\":\"config\",\"mode\":\"set\",\"feed\":\"a/b\",\"state\":\"/s\"," SRC
+		  "}",
+		    "feed" },
+		{ "{\"type\":\"config\",\"mode\":\"mirror\",\"feed\":\"a\",\"root\":\"/s\"," SRC
+		  "}",
+		    "work" },
 	};
 	struct fetch_config *c;
 	struct fault f;

@@ -41,7 +41,8 @@ add_delta(struct catalog *c, char from, char to, uint64_t length)
 	hash_of(to, raw);
 	text_hex(b, raw, SHA_LEN);
 	(void)snprintf(path, sizeof path, "delta/%02x%02x", (unsigned)from, (unsigned)to);
-	(void)snprintf(custom, sizeof custom, "{\"atalaia\":{\"from\":\"%s\",\"to\":\"%s\"}}", a, b);
+	(void)snprintf(
+	    custom, sizeof custom, "{\"atalaia\":{\"from\":\"%s\",\"to\":\"%s\"}}", a, b);
 	add(c, path, (char)(from ^ to ^ 0x55), length, custom);
 }
 

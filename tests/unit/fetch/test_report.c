@@ -22,9 +22,15 @@ everything_is_in_the_message(void **state)
 	r.version = 5;
 	r.bytes[BYTES_DELTA] = 77;
 	r.expires_ms = 1700000000000;
-	report_refuse(&r, &(struct refusal){ .source = "branch", .url = "ftp://x/y", .file = "a.hdb",
-			      .rule = "hash", .expected = "aa", .got = "bb", .error = ERR_VERIFY,
-			      .text = "why" });
+	report_refuse(&r,
+	    &(struct refusal){ .source = "branch",
+		.url = "ftp://x/y",
+		.file = "a.hdb",
+		.rule = "hash",
+		.expected = "aa",
+		.got = "bb",
+		.error = ERR_VERIFY,
+		.text = "why" });
 	m = report_message(&r);
 	assert_int_equal(json_get_string(m, "outcome", &s, NULL), OK);
 	assert_string_equal(s, "updated");
@@ -56,9 +62,15 @@ the_largest_message_fits_in_a_line(void **state)
 	report_init(&r, "signatures", 0);
 	for (int i = 0; i < 100; i++) {
 		(void)snprintf(file, sizeof file, "%d%s", i, hostile);
-		report_refuse(&r, &(struct refusal){ .source = hostile, .url = hostile, .file = file,
-				      .rule = hostile, .expected = hostile, .got = hostile,
-				      .error = ERR_VERIFY, .text = hostile });
+		report_refuse(&r,
+		    &(struct refusal){ .source = hostile,
+			.url = hostile,
+			.file = file,
+			.rule = hostile,
+			.expected = hostile,
+			.got = hostile,
+			.error = ERR_VERIFY,
+			.text = hostile });
 	}
 	assert_int_equal(r.error_count, REPORT_ERRORS);
 	assert_int_equal(r.errors_dropped, 100 - REPORT_ERRORS);
