@@ -34,7 +34,7 @@ check_unique(const char **ids, size_t n, struct fault *f)
 static enum err
 check_signatures(const cJSON *signatures, struct fault *f)
 {
-	const char *ids[LIMIT_TUF_SIGNATURES], *sig;
+	const char *ids[LIMIT_TUF_SIGNATURES] = { NULL }, *sig;
 	const cJSON *c;
 	size_t n = 0;
 	enum err e;
