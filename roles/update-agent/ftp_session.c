@@ -154,6 +154,18 @@ dispatch(const struct ftp_verb *v, struct ftp_call *c)
 		v->run(c);
 }
 
+/* Not memset: two paths of a kilobyte for every NOOP. */
+static void
+wish_clear(struct ftp_wish *w)
+{
+	w->want = FTP_NOTHING;
+	w->listing = LISTING_LONG;
+	w->extended = w->ascii = false;
+	w->rest = 0;
+	w->facts = 0;
+	w->path[0] = w->prefix[0] = '\0';
+}
+
 void
 ftp_session_line(struct ftp_session *s, const char *line, size_t n, struct buf *out,
     struct ftp_wish *wish)
@@ -162,7 +174,7 @@ ftp_session_line(struct ftp_session *s, const char *line, size_t n, struct buf *
 	const struct ftp_verb *v;
 	size_t len;
 
-	wish->want = FTP_NOTHING;
+	wish_clear(wish);
 	if (s->state == FTP_GONE || s->broken)
 		return;
 	v = verb_find(line, n, &len);

@@ -4,6 +4,9 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <sys/resource.h>
+
+#define SPARE_DESCRIPTORS 64 /* listeners, loop, log, files of workers */
 
 static enum err
 confine(struct serve *s, struct fault *f)
@@ -33,12 +36,31 @@ confine(struct serve *s, struct fault *f)
 	return e;
 }
 
+/* A waiter is a descriptor, a session up to four. What the system allows is taken; too little is
+ * said, because it shows as refused clients on the busiest day only. */
+static void
+take_descriptors(const struct options *o)
+{
+	rlim_t need = (rlim_t)o->max_waiters + 4 * (rlim_t)o->max_sessions + SPARE_DESCRIPTORS;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= need)
+		return;
+	r.rlim_cur = r.rlim_max < need ? r.rlim_max : need;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur < need)
+		log_warn("descriptors.few", "allowed=%llu wanted=%llu remedy=%s",
+		    (unsigned long long)r.rlim_cur, (unsigned long long)need,
+		    log_q("raise LimitNOFILE, or lower max_waiters and max_sessions"));
+}
+
 enum err
 serve_prepare(struct serve *s, struct fault *f)
 {
 	struct fault why = { 0 };
 	enum err e;
 
+	take_descriptors(&s->options);
 	e = files_open_root(&s->files, s->options.root, s->options.dropbox[0] != '\0', &why);
 	if (e != OK)
 		return conf_fault(s->conf, "update-agent", "root", f, "%s; name a folder that exists",
