@@ -23,13 +23,12 @@
 #endif
 
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define FS_WRITE                                                                              \
-	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                      \
-	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                    \
+#define FS_WRITE                                                                                   \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                           \
+	    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                         \
 	    LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define FS_FILE_ONLY                                                                          \
-	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |                       \
-	    LANDLOCK_ACCESS_FS_TRUNCATE)
+#define FS_FILE_ONLY                                                                               \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
 #define FS_ALL_V1 ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
 static uint64_t
@@ -54,7 +53,8 @@ add_path(int ruleset, uint64_t handled, const struct confine_path *p, struct fau
 	if ((p->rights & CONFINE_READ) != 0)
 		rule.allowed_access |= FS_READ;
 	if ((p->rights & CONFINE_WRITE) != 0)
-		rule.allowed_access |= FS_WRITE | LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE;
+		rule.allowed_access |=
+		    FS_WRITE | LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE;
 	rule.allowed_access &= handled;
 	rule.parent_fd = open(p->path, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
@@ -93,15 +93,67 @@ apply_landlock(const struct confine_spec *spec, struct confine_report *out, stru
 
 /* What no confined program of ours ever needs; a name that this kernel lacks is skipped. */
 static const char *const never[] = {
-	"ptrace", "process_vm_readv", "process_vm_writev", "kill", "tkill", "pidfd_send_signal",
-	"pidfd_open", "pidfd_getfd", "kcmp", "mount", "umount2", "move_mount", "open_tree", "fsopen",
-	"pivot_root", "chroot", "setns", "unshare", "init_module", "finit_module", "delete_module",
-	"kexec_load", "kexec_file_load", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key",
-	"request_key", "reboot", "swapon", "swapoff", "settimeofday", "clock_settime", "adjtimex",
-	"clock_adjtime", "sethostname", "setdomainname", "acct", "quotactl", "iopl", "ioperm",
-	"open_by_handle_at", "name_to_handle_at", "personality", "io_uring_setup", "io_uring_enter",
-	"io_uring_register", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
-	"setgroups", "mknod", "mknodat", "process_madvise", "modify_ldt", "syslog", "vhangup",
+	"ptrace",
+	"process_vm_readv",
+	"process_vm_writev",
+	"kill",
+	"tkill",
+	"pidfd_send_signal",
+	"pidfd_open",
+	"pidfd_getfd",
+	"kcmp",
+	"mount",
+	"umount2",
+	"move_mount",
+	"open_tree",
+	"fsopen",
+	"pivot_root",
+	"chroot",
+	"setns",
+	"unshare",
+	"init_module",
+	"finit_module",
+	"delete_module",
+	"kexec_load",
+	"kexec_file_load",
+	"bpf",
+	"perf_event_open",
+	"userfaultfd",
+	"keyctl",
+	"add_key",
+	"request_key",
+	"reboot",
+	"swapon",
+	"swapoff",
+	"settimeofday",
+	"clock_settime",
+	"adjtimex",
+	"clock_adjtime",
+	"sethostname",
+	"setdomainname",
+	"acct",
+	"quotactl",
+	"iopl",
+	"ioperm",
+	"open_by_handle_at",
+	"name_to_handle_at",
+	"personality",
+	"io_uring_setup",
+	"io_uring_enter",
+	"io_uring_register",
+	"setuid",
+	"setgid",
+	"setreuid",
+	"setregid",
+	"setresuid",
+	"setresgid",
+	"setgroups",
+	"mknod",
+	"mknodat",
+	"process_madvise",
+	"modify_ldt",
+	"syslog",
+	"vhangup",
 };
 static const char *const no_exec[] = { "execve", "execveat", "fork", "vfork" };
 static const char *const no_connect[] = { "connect" };
@@ -124,18 +176,20 @@ deny(scmp_filter_ctx ctx, const char *const *names, size_t n)
 
 #define DENY(ctx, list) deny(ctx, list, sizeof list / sizeof *list)
 
-/* Ways out that do without connect(2): TCP Fast Open sends to an unconnected socket, and so does every datagram. */
+/* Ways out that do without connect(2): TCP Fast Open sends to an unconnected socket, and so does
+ * every datagram. */
 static enum err
 deny_sending_out(scmp_filter_ctx ctx)
 {
-	static const uint64_t kinds[] = { SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_PACKET };
+	static const uint64_t kinds[] = { SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET,
+		SOCK_PACKET };
 	uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
 	int r = 0;
 	size_t i;
 
 	for (i = 0; r == 0 && i < sizeof kinds / sizeof *kinds; i++)
-		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(socket), 1,
-		    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kinds[i]));
+		r = seccomp_rule_add(
+		    ctx, refuse, SCMP_SYS(socket), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, kinds[i]));
 	if (r == 0)
 		r = seccomp_rule_add(ctx, refuse, SCMP_SYS(sendto), 1,
 		    SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
@@ -189,7 +243,8 @@ confine_apply(const struct confine_spec *spec, struct confine_report *out, struc
 	    out->landlock_abi, out->seccomp ? "yes" : "no");
 	if (files == OK && calls == OK)
 		return OK;
-	return fault_set(f, ERR_UNSUPPORTED, "this kernel has no %s%s%s; the program runs less confined",
+	return fault_set(f, ERR_UNSUPPORTED,
+	    "this kernel has no %s%s%s; the program runs less confined",
 	    files != OK ? "Landlock" : "", files != OK && calls != OK ? " and no " : "",
 	    calls != OK ? "seccomp" : "");
 }

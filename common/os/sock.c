@@ -110,9 +110,8 @@ sock_inline_urgent(int fd)
 {
 	int one = 1;
 
-	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)) == 0
-	    ? OK
-	    : map_errno(errno);
+	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)) == 0 ? OK
+										: map_errno(errno);
 }
 
 static enum err

@@ -29,12 +29,12 @@ struct dropbox {
 	uv_loop_t *loop;
 	const struct options *o;
 	int dir;
-	uint64_t bytes, files;   /* in the folder, running uploads counted */
+	uint64_t bytes, files; /* in the folder, running uploads counted */
 	uint64_t received;
 	uint64_t scanned_ms;
 	int64_t day;
 	size_t sender_count;
-	struct sender *senders;  /* open addressing, LIMIT_DROPBOX_PEERS slots */
+	struct sender *senders; /* open addressing, LIMIT_DROPBOX_PEERS slots */
 };
 
 enum step { STEP_OPEN, STEP_WRITE, STEP_COMMIT, STEP_DROP };
@@ -189,8 +189,8 @@ step_open(struct upload *u)
 		return ERR_IO;
 	if (free_bytes < o->dropbox_floor)
 		return ERR_NOSPACE;
-	u->fd = openat(u->box->dir, u->part,
-	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+	u->fd = openat(
+	    u->box->dir, u->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	return u->fd >= 0 ? OK : err_from_errno(errno);
 }
 
@@ -293,7 +293,8 @@ finished(uv_work_t *work, int status)
 	}
 	if (step == STEP_COMMIT && e == OK) {
 		u->box->received++;
-		log_info("dropbox.stored", "file=%s bytes=%llu", u->name, (unsigned long long)u->size);
+		log_info(
+		    "dropbox.stored", "file=%s bytes=%llu", u->name, (unsigned long long)u->size);
 	}
 	u->done(u->ctx, e);
 	if (step == STEP_COMMIT)
@@ -314,16 +315,17 @@ choose_names(struct upload *u, const struct addr *peer, const char *name)
 	for (i = 0; name[i] != '\0' && n < NAME_KEPT; i++) {
 		char c = name[i];
 
-		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-		    || c == '-' || c == '_' || (c == '.' && n > 0))
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    c == '-' || c == '_' || (c == '.' && n > 0))
 			kept[n++] = c;
 	}
 	kept[n] = '\0';
 	for (i = 0; i < (peer->family == ADDR_V4 ? 4u : 16u); i++)
 		(void)snprintf(ip + 2 * i, 3, "%02x", peer->ip[i]);
 	(void)snprintf(u->part, sizeof(u->part), PART "%016llx", (unsigned long long)r1);
-	(void)snprintf(u->name, sizeof(u->name), "%.4s%.2s%.5s%.2s%.2sZ_%s_%016llx_%s", when, when + 5,
-	    when + 8, when + 14, when + 17, ip, (unsigned long long)r2, n > 0 ? kept : "unnamed");
+	(void)snprintf(u->name, sizeof(u->name), "%.4s%.2s%.5s%.2s%.2sZ_%s_%016llx_%s", when,
+	    when + 5, when + 8, when + 14, when + 17, ip, (unsigned long long)r2,
+	    n > 0 ? kept : "unnamed");
 }
 
 static enum err
@@ -332,8 +334,8 @@ quota(struct dropbox *b, struct sender *s)
 	if (s == NULL || s->files >= b->o->dropbox_daily_files || s->bytes >= b->o->dropbox_daily)
 		return ERR_DENIED;
 	/* What the agent took away meanwhile is seen by the rescan only. */
-	if (clock_mono_ms() - b->scanned_ms < RESCAN_MS
-	    && (b->files >= b->o->dropbox_files || b->bytes >= b->o->dropbox_total))
+	if (clock_mono_ms() - b->scanned_ms < RESCAN_MS &&
+	    (b->files >= b->o->dropbox_files || b->bytes >= b->o->dropbox_total))
 		return ERR_TOOBIG;
 	return OK;
 }

@@ -43,8 +43,9 @@ number(struct eserv *x, int line, const char *name, struct span v, uint32_t *out
 {
 	if (text_u32(v.p, v.n, 65535, out) == OK)
 		return OK;
-	return fault_set(x->f, ERR_INVAL, "%s line %d: %s is no number from 0 to 65535; correct it and import again",
-	    x->file, line, name);
+	return fault_set(x->f, ERR_INVAL,
+	    "%s line %d: %s is no number from 0 to 65535; correct it and import again", x->file,
+	    line, name);
 }
 
 static enum err
@@ -56,8 +57,8 @@ address(struct eserv *x, int line, struct span v)
 		return OK;
 	if (addr_parse_ip(&a, v.p, v.n) != OK || a.family != ADDR_V4)
 		return fault_set(x->f, ERR_INVAL,
-		    "%s line %d: Ser_Pasv_IPAddr is no IPv4 address; correct it and import again", x->file,
-		    line);
+		    "%s line %d: Ser_Pasv_IPAddr is no IPv4 address; correct it and import again",
+		    x->file, line);
 	return text_copy(x->address, sizeof(x->address), v.p, v.n);
 }
 
@@ -97,7 +98,8 @@ one_line(struct eserv *x, int line, const char *p, size_t n)
 	eq = memchr(s.p, '=', s.n);
 	if (!x->in_general || eq == NULL)
 		return OK;
-	return option(x, line, trim(s.p, (size_t)(eq - s.p)), trim(eq + 1, s.n - (size_t)(eq - s.p) - 1));
+	return option(
+	    x, line, trim(s.p, (size_t)(eq - s.p)), trim(eq + 1, s.n - (size_t)(eq - s.p) - 1));
 }
 
 static enum err
@@ -109,11 +111,13 @@ print_section(const struct eserv *x, struct buf *out)
 	if (e == OK && range)
 		e = buf_printf(out, "passive_first=%u\npassive_count=%u\n", x->first, x->count);
 	if (e == OK && !range)
-		e = buf_puts(out, "# AddPassivePort is off: any free port of the system\npassive_first=0\n");
+		e = buf_puts(
+		    out, "# AddPassivePort is off: any free port of the system\npassive_first=0\n");
 	if (e == OK && x->address[0] != '\0')
 		e = buf_printf(out, "passive_address=%s\n", x->address);
 	if (e == OK && range && x->first <= 3333 && x->first + x->count > 3333)
-		e = buf_puts(out, "# the range has port 3333 (version_port) inside: serve leaves it out\n");
+		e = buf_puts(
+		    out, "# the range has port 3333 (version_port) inside: serve leaves it out\n");
 	return e;
 }
 
@@ -134,8 +138,9 @@ eserv_convert(struct buf *out, const char *name, const char *text, size_t n, str
 		begin = i + 1;
 	}
 	if (e == OK && x.first > 0 && x.first + x.count > 65536)
-		e = fault_set(f, ERR_INVAL, "%s: the range %u + %u ends past port 65535; take fewer ports",
-		    name, x.first, x.count);
+		e = fault_set(f, ERR_INVAL,
+		    "%s: the range %u + %u ends past port 65535; take fewer ports", name, x.first,
+		    x.count);
 	return e == OK ? print_section(&x, out) : e;
 }
 

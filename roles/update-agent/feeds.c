@@ -38,9 +38,9 @@ struct feeds {
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 	size_t n;
-	struct sight *sights;     /* FEEDS_MAX, the worker's while running */
+	struct sight *sights; /* FEEDS_MAX, the worker's while running */
 	size_t known_n;
-	struct sight *known;      /* FEEDS_MAX, for comparison in the worker */
+	struct sight *known; /* FEEDS_MAX, for comparison in the worker */
 	bool failed;
 };
 
@@ -86,8 +86,8 @@ is_known(const struct feeds *fs, const struct sight *s)
 		const struct sight *k = &fs->known[i];
 
 		if (strcmp(k->name, s->name) == 0)
-			return k->inode == s->inode && k->size == s->size && k->mtime == s->mtime
-			    && k->mtime_ns == s->mtime_ns;
+			return k->inode == s->inode && k->size == s->size && k->mtime == s->mtime &&
+			       k->mtime_ns == s->mtime_ns;
 	}
 	return false;
 }
@@ -236,7 +236,8 @@ apply(struct feeds *fs, struct sight *s)
 	f->mtime = s->mtime;
 	f->mtime_ns = s->mtime_ns;
 	feed_etag(f->etag, f->inode, f->size, f->mtime, f->mtime_ns);
-	log_info("feeds.published", "feed=%s version=%llu", f->name, (unsigned long long)f->version);
+	log_info(
+	    "feeds.published", "feed=%s version=%llu", f->name, (unsigned long long)f->version);
 	fs->changed(fs->ctx, f);
 }
 

@@ -1,5 +1,7 @@
-/* feeds.h - what is published below the root: for each feed the bytes and version of its timestamp.json. Read again by a worker when somebody says
- * that it changed, and at intervals; kept in memory in between. The version is a hint out of unverified bytes: whoever downloads verifies. */
+/* feeds.h - what is published below the root: for each feed the bytes and version of its
+ * timestamp.json. Read again by a worker when somebody says that it changed, and at intervals; kept
+ * in memory in between. The version is a hint out of unverified bytes: whoever downloads verifies.
+ */
 #ifndef ATALAIA_UA_FEEDS_H
 #define ATALAIA_UA_FEEDS_H
 
@@ -20,8 +22,8 @@ struct feed {
 	/* which file it was */
 	uint64_t inode, size;
 	int64_t mtime, mtime_ns;
-	bool present;             /* false: it vanished; waiters may still hang on it */
-	void *waiters;            /* versions.c */
+	bool present;  /* false: it vanished; waiters may still hang on it */
+	void *waiters; /* versions.c */
 };
 
 struct feeds;
@@ -31,7 +33,7 @@ MUST_CHECK enum err feeds_new(struct feeds **out, uv_loop_t *loop, int root_fd,
 /* Looks at the folder in a worker; asked again meanwhile, it looks once more afterwards. */
 void feeds_refresh(struct feeds *);
 struct feed *feeds_find(struct feeds *, const char *name); /* NULL: no such feed now */
-struct feed *feeds_first(struct feeds *);                  /* follow ->next; skip those not present */
+struct feed *feeds_first(struct feeds *); /* follow ->next; skip those not present */
 /* Frees all after a running look has ended, then calls done. */
 void feeds_close(struct feeds *, void (*done)(void *ctx), void *ctx);
 

@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A FIFO or device in the tree must not hold a worker: O_NONBLOCK; what is no plain file is not served. */
+/* A FIFO or device in the tree must not hold a worker: O_NONBLOCK; what is no plain file is not
+ * served. */
 #define OPEN_FLAGS (O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
 
 struct files {
@@ -101,8 +102,9 @@ look(struct files_job *job, int fd)
 static enum err
 dropbox_line(struct files_job *job, const struct listing_form *form)
 {
-	struct listing_entry e = { .name = FTP_DROPBOX, .is_folder = true, .is_dropbox = true,
-		.mtime = form->now };
+	struct listing_entry e = {
+		.name = FTP_DROPBOX, .is_folder = true, .is_dropbox = true, .mtime = form->now
+	};
 
 	return listing_line(&job->text, form, &e);
 }
@@ -123,8 +125,10 @@ list_one(struct files_job *job, const struct listing_form *form, int fd)
 static enum err
 list(struct files_job *job)
 {
-	struct listing_form form = { .form = job->listing, .facts = job->facts,
-		.prefix = job->prefix, .now = clock_wall_ms() / 1000 };
+	struct listing_form form = { .form = job->listing,
+		.facts = job->facts,
+		.prefix = job->prefix,
+		.now = clock_wall_ms() / 1000 };
 	bool at_root = job->path[0] == '\0';
 	struct stat st;
 	enum err e;
@@ -154,8 +158,8 @@ run(uv_work_t *work)
 		job->e = list(job);
 		return;
 	}
-	job->e = outside_view(
-	    beneath_open(job->files->root, beneath_name(job), OPEN_FLAGS, 0, &fd));
+	job->e =
+	    outside_view(beneath_open(job->files->root, beneath_name(job), OPEN_FLAGS, 0, &fd));
 	if (job->e == OK)
 		job->e = look(job, fd);
 }
@@ -179,8 +183,7 @@ answered_from_memory(struct files_job *job)
 
 	if (job->op == FILES_LIST || inject("files.cold"))
 		return false;
-	e = outside_view(
-	    beneath_open_cached(job->files->root, beneath_name(job), OPEN_FLAGS, &fd));
+	e = outside_view(beneath_open_cached(job->files->root, beneath_name(job), OPEN_FLAGS, &fd));
 	if (e == ERR_AGAIN)
 		return false;
 	job->e = e == OK ? look(job, fd) : e;
@@ -194,7 +197,8 @@ files_ask(struct files *fs, uv_loop_t *loop, struct files_job *job, const char *
 	job->fd = -1;
 	job->e = OK;
 	job->work.data = job;
-	buf_init(&job->text, job->listing == LISTING_STAT ? LIMIT_FTP_REPLY / 2 : LIMIT_FTP_LISTING);
+	buf_init(
+	    &job->text, job->listing == LISTING_STAT ? LIMIT_FTP_REPLY / 2 : LIMIT_FTP_LISTING);
 	job->path = strdup(path);
 	if (job->path == NULL) {
 		job->e = ERR_NOMEM;

@@ -211,8 +211,8 @@ take_line(struct ftp_conn *c, bool too_long)
 		ftp_wish_abort(c);
 		return;
 	}
-	if (c->session.busy && !too_long && c->queue.len == 0 && c->data != NULL
-	    && ftp_session_is_stat(text, line->len)) {
+	if (c->session.busy && !too_long && c->queue.len == 0 && c->data != NULL &&
+	    ftp_session_is_stat(text, line->len)) {
 		ftp_session_progress(&c->session, ftp_data_moved(c->data), &c->out);
 		return;
 	}
@@ -381,7 +381,7 @@ static uint32_t
 cap_for(const struct ftp_server *s, const struct addr *peer)
 {
 	return cidr_list_match(&s->o->nat_addresses, peer) ? s->o->max_sessions_per_nat
-							    : s->o->max_sessions_per_address;
+							   : s->o->max_sessions_per_address;
 }
 
 static enum err
@@ -391,12 +391,12 @@ addresses(struct ftp_conn *c)
 	int n = sizeof(ss);
 	uv_os_fd_t fd;
 
-	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n) != 0
-	    || addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n) != 0 ||
+	    addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
 		return ERR_CLOSED;
 	n = sizeof(ss);
-	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&ss, &n) != 0
-	    || addr_from_sockaddr(&c->local, (struct sockaddr *)&ss) != OK)
+	if (uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&ss, &n) != 0 ||
+	    addr_from_sockaddr(&c->local, (struct sockaddr *)&ss) != OK)
 		return ERR_CLOSED;
 	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 || sock_inline_urgent(fd) != OK)
 		return ERR_CLOSED;

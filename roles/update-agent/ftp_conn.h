@@ -1,4 +1,5 @@
-/* ftp_conn.h - one control connection: joins the session machine to its socket, its files and its data connection. Internal to the FTP server. */
+/* ftp_conn.h - one control connection: joins the session machine to its socket, its files and its
+ * data connection. Internal to the FTP server. */
 #ifndef ATALAIA_UA_FTP_CONN_H
 #define ATALAIA_UA_FTP_CONN_H
 
@@ -15,15 +16,15 @@ struct ftp_conn {
 	struct addr peer, local;
 	struct ftp_session session;
 	struct ftp_input input;
-	struct buf queue;          /* lines that came while one runs: 2 bytes of length, then the line */
-	struct buf out;            /* replies of this turn */
-	struct ftp_data *data;     /* passive listener or data connection; NULL: none */
-	struct files_job *job;     /* question to the disk under way */
-	struct upload *upload;     /* being opened */
-	const char *why;           /* closing, and the reason */
+	struct buf queue; /* lines that came while one runs: 2 bytes of length, then the line */
+	struct buf out;	  /* replies of this turn */
+	struct ftp_data *data;		      /* passive listener or data connection; NULL: none */
+	struct files_job *job;		      /* question to the disk under way */
+	struct upload *upload;		      /* being opened */
+	const char *why;		      /* closing, and the reason */
 	uint64_t born_ms, active_ms, line_ms; /* line_ms 0: no line is begun */
-	uint64_t write_ms;         /* since when replies wait for the client */
-	unsigned depth;            /* inside an entry point: replies go out at the end of it */
+	uint64_t write_ms;		      /* since when replies wait for the client */
+	unsigned depth; /* inside an entry point: replies go out at the end of it */
 	bool counted, writing, reading, leaving, handle_closed, abort_wanted;
 };
 
@@ -39,7 +40,7 @@ struct ftp_server {
 	uv_timer_t tick;
 	bool tick_open, ticking, closing;
 	uint64_t drain_until;
-	unsigned handles;          /* listeners and tick, not closed yet */
+	unsigned handles; /* listeners and tick, not closed yet */
 	struct ftp_conn *conns;
 	struct ftp_stats stats;
 	void (*closed)(void *ctx);
@@ -60,7 +61,8 @@ void ftp_wish_carry_out(struct ftp_conn *c, const struct ftp_wish *w);
 void ftp_wish_abort(struct ftp_conn *c); /* ABOR came while a wish is open */
 /* ftp_conn.c: around everything that comes from outside the connection. */
 void ftp_conn_enter(struct ftp_conn *c);
-void ftp_conn_leave(struct ftp_conn *c); /* runs queued lines, sends replies, frees what is idle; c may be gone after it */
+void ftp_conn_leave(struct ftp_conn
+	*c); /* runs queued lines, sends replies, frees what is idle; c may be gone after it */
 void ftp_conn_outcome(struct ftp_conn *c, const struct ftp_outcome *o);
 void ftp_conn_free_when_quiet(struct ftp_conn *c);
 

@@ -17,16 +17,16 @@ enum ftp_input_result {
 
 struct ftp_input {
 	struct buf line;
-	uint8_t telnet;  /* where we are in a Telnet command */
-	bool skipping;   /* in the tail of an oversize line */
-	bool complete;   /* line was handed out and goes at the next call */
+	uint8_t telnet; /* where we are in a Telnet command */
+	bool skipping;	/* in the tail of an oversize line */
+	bool complete;	/* line was handed out and goes at the next call */
 };
 
 void ftp_input_init(struct ftp_input *in);
 void ftp_input_free(struct ftp_input *in);
 /* Takes bytes up to the end of one line; *used says how many. Call again with the rest. */
-enum ftp_input_result ftp_input_feed(struct ftp_input *in, const uint8_t *p, size_t n,
-    size_t *used);
+enum ftp_input_result ftp_input_feed(
+    struct ftp_input *in, const uint8_t *p, size_t n, size_t *used);
 /* True while the beginning of a line waits for its end: the deadline per line runs. */
 bool ftp_input_partial(const struct ftp_input *in);
 /* Gives the memory back when no line is begun: idle sessions are many. */

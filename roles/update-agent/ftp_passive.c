@@ -64,7 +64,8 @@ passive_listen(const struct options *o, const struct addr *local, int *fd, uint1
 		if (reserved(o, *port))
 			continue;
 		e = listen_at(local, *port, fd);
-		/* A port that is not ours to take is like one in use; anything else ends the search. */
+		/* A port that is not ours to take is like one in use; anything else ends the
+		 * search. */
 		if (e != ERR_BUSY && e != ERR_DENIED)
 			return e;
 	}
@@ -72,8 +73,8 @@ passive_listen(const struct options *o, const struct addr *local, int *fd, uint1
 }
 
 enum err
-passive_address(const struct options *o, const struct addr *local, const struct addr *peer,
-    uint8_t out[4])
+passive_address(
+    const struct options *o, const struct addr *local, const struct addr *peer, uint8_t out[4])
 {
 	const struct addr *a = local;
 
@@ -94,6 +95,6 @@ passive_peer_ok(enum data_peer rule, const struct addr *control, const struct ad
 		return true;
 	if (addr_same_ip(control, data))
 		return true;
-	return rule == DATA_PEER_SUBNET && control->family == data->family
-	    && memcmp(control->ip, data->ip, prefix) == 0;
+	return rule == DATA_PEER_SUBNET && control->family == data->family &&
+	       memcmp(control->ip, data->ip, prefix) == 0;
 }

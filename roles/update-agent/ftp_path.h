@@ -16,8 +16,8 @@
 
 /* cwd is an earlier result ("" = root). ".." above the root stays at the root, as RFC 959 servers
  * do. ERR_PARSE: control bytes; ERR_TOOBIG: longer than FTP_PATH_MAX or a component over 255. */
-MUST_CHECK enum err path_resolve(char out[FTP_PATH_MAX], const char *cwd, const char *arg,
-    size_t n);
+MUST_CHECK enum err path_resolve(
+    char out[FTP_PATH_MAX], const char *cwd, const char *arg, size_t n);
 /* The path is the drop box or below it. */
 bool path_is_dropbox(const char *path);
 /* No byte below 0x20, no DEL, no C1 control in UTF-8 form. */

@@ -101,8 +101,8 @@ listing(struct ftp_call *c, enum ftp_listing form)
 	if (!resolve(c, c->arg, c->n))
 		return;
 	/* The drop box lists as empty; what is in it is nobody's business. */
-	if (path_is_dropbox(c->wish->path)
-	    && !(c->s->dropbox && strcmp(c->wish->path, FTP_DROPBOX) == 0)) {
+	if (path_is_dropbox(c->wish->path) &&
+	    !(c->s->dropbox && strcmp(c->wish->path, FTP_DROPBOX) == 0)) {
 		(void)dropbox_answered(c);
 		return;
 	}
@@ -149,8 +149,8 @@ on_stat(struct ftp_call *c)
 void
 ftp_session_progress(struct ftp_session *s, uint64_t bytes, struct buf *out)
 {
-	ftp_reply(s, out, R_STATUS, "Transfer is running, %llu bytes so far.",
-	    (unsigned long long)bytes);
+	ftp_reply(
+	    s, out, R_STATUS, "Transfer is running, %llu bytes so far.", (unsigned long long)bytes);
 }
 
 static void

@@ -36,8 +36,8 @@ ftp_reply(struct ftp_session *s, struct buf *out, enum ftp_code code, const char
 }
 
 void
-ftp_quoted(struct ftp_session *s, struct buf *out, enum ftp_code code, const char *path,
-    const char *tail)
+ftp_quoted(
+    struct ftp_session *s, struct buf *out, enum ftp_code code, const char *path, const char *tail)
 {
 	const char *p;
 

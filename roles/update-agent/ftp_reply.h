@@ -46,8 +46,8 @@ void ftp_reply(struct ftp_session *s, struct buf *out, enum ftp_code code, const
 /* Raw lines of a multi-line reply. */
 void ftp_raw(struct ftp_session *s, struct buf *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "name" with quotes doubled, RFC 959 appendix II. */
-void ftp_quoted(struct ftp_session *s, struct buf *out, enum ftp_code code, const char *path,
-    const char *tail);
+void ftp_quoted(
+    struct ftp_session *s, struct buf *out, enum ftp_code code, const char *path, const char *tail);
 /* YYYYMMDDHHMMSS, RFC 3659 section 2.3. */
 #define FTP_TIME_TEXT 24
 void ftp_time_text(char out[FTP_TIME_TEXT], int64_t seconds);

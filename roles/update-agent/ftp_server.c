@@ -43,7 +43,8 @@ mover_quiet(void *ctx)
 	ftp_server_check_closed(ctx);
 }
 
-/* A connection's end may free it and, after a cut, others change the list: next is taken first, and a tick only ever ends its own. */
+/* A connection's end may free it and, after a cut, others change the list: next is taken first, and
+ * a tick only ever ends its own. */
 static void
 on_tick(uv_timer_t *t)
 {
@@ -77,7 +78,8 @@ ftp_server_new(struct ftp_server **out, uv_loop_t *loop, const struct options *o
 	s->o = o;
 	s->files = files;
 	s->box = box;
-	s->mover = (struct ftp_mover){ .loop = loop, .options = o, .all_closed = mover_quiet, .ctx = s };
+	s->mover =
+	    (struct ftp_mover){ .loop = loop, .options = o, .all_closed = mover_quiet, .ctx = s };
 	s->tick.data = s;
 	s->tick_open = true;
 	s->handles = 1;
@@ -116,15 +118,15 @@ real_port(uv_tcp_t *t)
 	int n = sizeof(ss);
 	struct addr a;
 
-	if (uv_tcp_getsockname(t, (struct sockaddr *)&ss, &n) != 0
-	    || addr_from_sockaddr(&a, (struct sockaddr *)&ss) != OK)
+	if (uv_tcp_getsockname(t, (struct sockaddr *)&ss, &n) != 0 ||
+	    addr_from_sockaddr(&a, (struct sockaddr *)&ss) != OK)
 		return 0;
 	return a.port;
 }
 
 enum err
-ftp_server_listen(struct ftp_server *s, const char *host, uint16_t port, uint16_t *real,
-    struct fault *f)
+ftp_server_listen(
+    struct ftp_server *s, const char *host, uint16_t port, uint16_t *real, struct fault *f)
 {
 	uv_tcp_t *t = &s->listeners[s->listener_count];
 	struct addr a;
@@ -141,8 +143,8 @@ ftp_server_listen(struct ftp_server *s, const char *host, uint16_t port, uint16_
 	a.port = port;
 	r = bind_and_listen(t, &a);
 	if (r != 0)
-		return fault_set(f, r == UV_EADDRINUSE ? ERR_BUSY : ERR_IO, "%s port %u: %s", host, port,
-		    uv_strerror(r));
+		return fault_set(f, r == UV_EADDRINUSE ? ERR_BUSY : ERR_IO, "%s port %u: %s", host,
+		    port, uv_strerror(r));
 	*real = real_port(t);
 	return OK;
 }

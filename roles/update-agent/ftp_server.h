@@ -18,10 +18,11 @@ struct ftp_stats {
 MUST_CHECK enum err ftp_server_new(struct ftp_server **out, uv_loop_t *loop,
     const struct options *o, struct files *files, struct dropbox *box, struct fault *f);
 /* port 0: any; the real one comes back. May be called several times. */
-MUST_CHECK enum err ftp_server_listen(struct ftp_server *, const char *host, uint16_t port,
-    uint16_t *real, struct fault *f);
+MUST_CHECK enum err ftp_server_listen(
+    struct ftp_server *, const char *host, uint16_t port, uint16_t *real, struct fault *f);
 struct ftp_stats ftp_server_stats(const struct ftp_server *);
-/* Stops listening; idle sessions end now, running transfers get drain_ms. closed is the last call and the server is freed after it. */
+/* Stops listening; idle sessions end now, running transfers get drain_ms. closed is the last call
+ * and the server is freed after it. */
 void ftp_server_close(struct ftp_server *, uint64_t drain_ms, void (*closed)(void *ctx), void *ctx);
 
 #endif

@@ -167,8 +167,8 @@ wish_clear(struct ftp_wish *w)
 }
 
 void
-ftp_session_line(struct ftp_session *s, const char *line, size_t n, struct buf *out,
-    struct ftp_wish *wish)
+ftp_session_line(
+    struct ftp_session *s, const char *line, size_t n, struct buf *out, struct ftp_wish *wish)
 {
 	struct ftp_call c = { .s = s, .out = out, .wish = wish };
 	const struct ftp_verb *v;
@@ -216,8 +216,8 @@ ftp_session_is_stat(const char *line, size_t n)
 static void
 on_user(struct ftp_call *c)
 {
-	c->s->anonymous = text_eq_nocase(c->arg, c->n, "anonymous")
-	    || text_eq_nocase(c->arg, c->n, "ftp");
+	c->s->anonymous =
+	    text_eq_nocase(c->arg, c->n, "anonymous") || text_eq_nocase(c->arg, c->n, "ftp");
 	c->s->state = FTP_USER;
 	ftp_reply(c->s, c->out, R_NEED_PASSWORD, "Any password will do for anonymous.");
 }
@@ -303,7 +303,8 @@ on_epsv(struct ftp_call *c)
 	}
 	if (c->n > 0 && !text_eq(c->arg, c->n, ours)) {
 		if (c->n == 1 && (c->arg[0] == '1' || c->arg[0] == '2'))
-			ftp_reply(c->s, c->out, R_WRONG_PROTOCOL, "Wrong protocol, use (%s).", ours);
+			ftp_reply(
+			    c->s, c->out, R_WRONG_PROTOCOL, "Wrong protocol, use (%s).", ours);
 		else
 			ftp_reply(c->s, c->out, R_BAD_ARGUMENT, "EPSV takes 1, 2 or ALL.");
 		return;
@@ -364,7 +365,8 @@ on_help(struct ftp_call *c)
 		column++;
 	}
 	ftp_raw(c->s, c->out, "%s", column % 8 != 0 ? "\r\n" : "");
-	ftp_reply(c->s, c->out, R_HELP, "Files are read only; folder " FTP_DROPBOX " may take uploads.");
+	ftp_reply(
+	    c->s, c->out, R_HELP, "Files are read only; folder " FTP_DROPBOX " may take uploads.");
 }
 
 static void
@@ -423,8 +425,8 @@ opts_mlst(struct ftp_call *c, const char *p, size_t n)
 static void
 on_opts(struct ftp_call *c)
 {
-	if (text_eq_nocase(c->arg, c->n, "UTF8 ON") || text_eq_nocase(c->arg, c->n, "UTF8")
-	    || text_eq_nocase(c->arg, c->n, "UTF-8 ON"))
+	if (text_eq_nocase(c->arg, c->n, "UTF8 ON") || text_eq_nocase(c->arg, c->n, "UTF8") ||
+	    text_eq_nocase(c->arg, c->n, "UTF-8 ON"))
 		ftp_reply(c->s, c->out, R_OK, "UTF-8 is always on.");
 	else if (text_eq_nocase(c->arg, c->n, "MLST"))
 		opts_mlst(c, "", 0);

@@ -15,24 +15,24 @@
 
 enum ftp_state { /* bits, so that a verb can be legal in several */
 	FTP_NEW = 1,
-	FTP_USER = 2,  /* USER given, PASS expected */
+	FTP_USER = 2, /* USER given, PASS expected */
 	FTP_READY = 4,
-	FTP_GONE = 8,  /* QUIT or too many failures: close when the replies are out */
+	FTP_GONE = 8, /* QUIT or too many failures: close when the replies are out */
 };
 
 enum ftp_fact { FACT_TYPE = 1, FACT_SIZE = 2, FACT_MODIFY = 4, FACT_PERM = 8, FACT_ALL = 15 };
 
 enum ftp_want {
 	FTP_NOTHING,
-	FTP_PASSIVE,  /* open a listener in place of an earlier one; extended: reply 229, else 227 */
-	FTP_FOLDER,   /* is path a folder? */
+	FTP_PASSIVE, /* open a listener in place of an earlier one; extended: reply 229, else 227 */
+	FTP_FOLDER,  /* is path a folder? */
 	FTP_SIZE,
 	FTP_TIME,
-	FTP_FACTS,    /* MLST */
-	FTP_SEND,     /* path from offset rest */
-	FTP_LIST,     /* path in the form `listing` */
-	FTP_STORE,    /* into the drop box under the wish name */
-	FTP_ABORT,    /* close the passive listener; nothing runs (see ftp_session_is_abort) */
+	FTP_FACTS, /* MLST */
+	FTP_SEND,  /* path from offset rest */
+	FTP_LIST,  /* path in the form `listing` */
+	FTP_STORE, /* into the drop box under the wish name */
+	FTP_ABORT, /* close the passive listener; nothing runs (see ftp_session_is_abort) */
 	FTP_CLOSE,
 };
 
@@ -49,57 +49,57 @@ struct ftp_wish {
 };
 
 enum ftp_outcome_kind {
-	FTP_DONE,          /* the wish was carried out; more in the members below */
-	FTP_STARTED,       /* data connection is there, bytes begin: 150. The wish stays open */
-	FTP_NO_LISTENER,   /* no PASV or EPSV before */
-	FTP_NO_DATA,       /* nobody connected in time */
-	FTP_NO_PORT,       /* the passive range is exhausted */
-	FTP_WRONG_FAMILY,  /* PASV on IPv6 */
-	FTP_ABSENT,        /* no such file or folder, or not readable: one answer for all */
-	FTP_BAD_REST,      /* restart position beyond the end */
-	FTP_TOO_LONG,      /* listing does not fit */
-	FTP_BROKEN,        /* data connection failed or the client ended it early */
-	FTP_ABORTED,       /* by ABOR */
-	FTP_SLOW,          /* too few bytes in the time allowed */
-	FTP_DISK,          /* our disk failed */
-	FTP_QUOTA,         /* drop box: this sender may not store now */
-	FTP_FULL,          /* drop box: the file or the space is too large */
-	FTP_BUSY,          /* out of memory or descriptors: try later */
+	FTP_DONE,	  /* the wish was carried out; more in the members below */
+	FTP_STARTED,	  /* data connection is there, bytes begin: 150. The wish stays open */
+	FTP_NO_LISTENER,  /* no PASV or EPSV before */
+	FTP_NO_DATA,	  /* nobody connected in time */
+	FTP_NO_PORT,	  /* the passive range is exhausted */
+	FTP_WRONG_FAMILY, /* PASV on IPv6 */
+	FTP_ABSENT,	  /* no such file or folder, or not readable: one answer for all */
+	FTP_BAD_REST,	  /* restart position beyond the end */
+	FTP_TOO_LONG,	  /* listing does not fit */
+	FTP_BROKEN,	  /* data connection failed or the client ended it early */
+	FTP_ABORTED,	  /* by ABOR */
+	FTP_SLOW,	  /* too few bytes in the time allowed */
+	FTP_DISK,	  /* our disk failed */
+	FTP_QUOTA,	  /* drop box: this sender may not store now */
+	FTP_FULL,	  /* drop box: the file or the space is too large */
+	FTP_BUSY,	  /* out of memory or descriptors: try later */
 };
 
 struct ftp_outcome {
 	enum ftp_outcome_kind kind;
-	uint8_t address[4];      /* FTP_PASSIVE, not extended */
+	uint8_t address[4]; /* FTP_PASSIVE, not extended */
 	uint16_t port;
 	uint64_t size;
-	int64_t mtime;           /* seconds since 1970 */
-	const char *text;        /* FTP_FACTS: "type=file;... name"; LISTING_STAT: lines */
+	int64_t mtime;	  /* seconds since 1970 */
+	const char *text; /* FTP_FACTS: "type=file;... name"; LISTING_STAT: lines */
 };
 
 struct ftp_session {
 	enum ftp_state state;
 	uint8_t facts;
-	uint8_t failures;        /* bad logins */
-	bool ipv6, dropbox;      /* set at birth */
-	bool anonymous;          /* the USER given was a name we let in */
-	bool image;              /* TYPE I or L 8 */
+	uint8_t failures;   /* bad logins */
+	bool ipv6, dropbox; /* set at birth */
+	bool anonymous;	    /* the USER given was a name we let in */
+	bool image;	    /* TYPE I or L 8 */
 	bool epsv_all;
-	bool busy;               /* a wish is open */
-	bool broken;             /* memory ran out or replies piled up: close at once */
+	bool busy;   /* a wish is open */
+	bool broken; /* memory ran out or replies piled up: close at once */
 	enum ftp_want pending;
 	enum ftp_listing listing;
 	bool extended;
 	uint64_t rest;
-	char *cwd;               /* NULL = root; owned */
-	char *target;            /* the path of an open FTP_FOLDER or FTP_FACTS wish; owned */
+	char *cwd;    /* NULL = root; owned */
+	char *target; /* the path of an open FTP_FOLDER or FTP_FACTS wish; owned */
 };
 
 void ftp_session_init(struct ftp_session *s, bool ipv6, bool dropbox);
 void ftp_session_free(struct ftp_session *s);
 void ftp_session_greet(struct ftp_session *s, struct buf *out);
 /* One line without its end. Appends replies to out; fills wish (FTP_NOTHING when all is said). */
-void ftp_session_line(struct ftp_session *s, const char *line, size_t n, struct buf *out,
-    struct ftp_wish *wish);
+void ftp_session_line(
+    struct ftp_session *s, const char *line, size_t n, struct buf *out, struct ftp_wish *wish);
 /* A line past the limit. */
 void ftp_session_long(struct ftp_session *s, struct buf *out);
 /* The outcome of the open wish. */

@@ -83,8 +83,9 @@ open_passive(struct ftp_conn *c, const struct ftp_wish *w)
 static void
 facts(struct ftp_conn *c, const struct files_job *j, struct ftp_outcome *o)
 {
-	struct listing_entry entry = { .name = j->path, .is_folder = j->is_folder, .size = j->size,
-		.mtime = j->mtime };
+	struct listing_entry entry = {
+		.name = j->path, .is_folder = j->is_folder, .size = j->size, .mtime = j->mtime
+	};
 	const char *type = !j->is_folder ? "file" : "dir";
 	struct buf text;
 	enum err e;
@@ -155,7 +156,8 @@ disk_failure(enum err e)
 static void
 answered(struct ftp_conn *c, struct wish_job *w)
 {
-	bool transfer = w->want == FTP_SEND || (w->want == FTP_LIST && w->job.listing != LISTING_STAT);
+	bool transfer =
+	    w->want == FTP_SEND || (w->want == FTP_LIST && w->job.listing != LISTING_STAT);
 
 	if (c->abort_wanted && w->job.fd >= 0)
 		(void)close(w->job.fd);
@@ -249,7 +251,9 @@ upload_opened(void *ctx, enum err e)
 		ftp_data_receive(c->data, u, on_data, c);
 	} else {
 		upload_drop(u);
-		fail(c, c->abort_wanted ? FTP_ABORTED : e != OK ? upload_refusal(e) : FTP_NO_LISTENER);
+		fail(c, c->abort_wanted ? FTP_ABORTED
+			: e != OK	? upload_refusal(e)
+					: FTP_NO_LISTENER);
 	}
 	ftp_conn_leave(c);
 }
@@ -261,8 +265,8 @@ store(struct ftp_conn *c, const struct ftp_wish *w)
 
 	c->abort_wanted = false;
 	if (c->server->box != NULL)
-		e = upload_begin(&c->upload, c->server->box, &c->peer, path_base(w->path),
-		    upload_opened, c);
+		e = upload_begin(
+		    &c->upload, c->server->box, &c->peer, path_base(w->path), upload_opened, c);
 	if (e != OK)
 		fail(c, upload_refusal(e));
 }
@@ -278,8 +282,8 @@ ftp_wish_abort(struct ftp_conn *c)
 void
 ftp_wish_carry_out(struct ftp_conn *c, const struct ftp_wish *w)
 {
-	bool needs_data = w->want == FTP_SEND || w->want == FTP_STORE
-	    || (w->want == FTP_LIST && w->listing != LISTING_STAT);
+	bool needs_data = w->want == FTP_SEND || w->want == FTP_STORE ||
+			  (w->want == FTP_LIST && w->listing != LISTING_STAT);
 
 	if (needs_data && c->data == NULL)
 		outcome_of(c, FTP_NO_LISTENER);

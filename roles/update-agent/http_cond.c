@@ -31,8 +31,8 @@ http_date_parse(const char *s, int64_t *seconds)
 	int64_t ms;
 	int month;
 
-	if (strlen(s) != 29 || s[3] != ',' || strcmp(s + 25, " GMT") != 0 || s[4] != ' ' || s[7] != ' '
-	    || s[11] != ' ' || s[16] != ' ')
+	if (strlen(s) != 29 || s[3] != ',' || strcmp(s + 25, " GMT") != 0 || s[4] != ' ' ||
+	    s[7] != ' ' || s[11] != ' ' || s[16] != ' ')
 		return ERR_PARSE;
 	for (month = 0; month < 12; month++) {
 		if (memcmp(months + 3 * month, s + 8, 3) == 0)
@@ -40,7 +40,8 @@ http_date_parse(const char *s, int64_t *seconds)
 	}
 	if (month == 12)
 		return ERR_PARSE;
-	(void)snprintf(text, sizeof(text), "%.4s-%02d-%.2sT%.8sZ", s + 12, month + 1, s + 5, s + 17);
+	(void)snprintf(
+	    text, sizeof(text), "%.4s-%02d-%.2sT%.8sZ", s + 12, month + 1, s + 5, s + 17);
 	if (clock_parse(text, strlen(text), &ms) != OK)
 		return ERR_PARSE;
 	*seconds = ms / 1000;
@@ -61,7 +62,8 @@ etag_listed(const char *list, const char *etag)
 			return true;
 		if (strncmp(list, "W/", 2) == 0)
 			list += 2;
-		if (strncmp(list, etag, n) == 0 && (list[n] == '\0' || strchr(", \t", list[n]) != NULL))
+		if (strncmp(list, etag, n) == 0 &&
+		    (list[n] == '\0' || strchr(", \t", list[n]) != NULL))
 			return true;
 		list += strcspn(list, ",");
 	}
@@ -74,8 +76,8 @@ not_modified(const struct http_conditions *c, const char *etag, int64_t mtime)
 
 	if (c->if_none_match != NULL) /* then the date is ignored, 13.1.3 */
 		return etag_listed(c->if_none_match, etag);
-	return c->if_modified_since != NULL && http_date_parse(c->if_modified_since, &since) == OK
-	    && mtime <= since;
+	return c->if_modified_since != NULL &&
+	       http_date_parse(c->if_modified_since, &since) == OK && mtime <= since;
 }
 
 /* 13.1.5: strong comparison of the tag; a date must be the exact one. */
@@ -139,8 +141,8 @@ http_decide(const struct http_conditions *c, const char *etag, int64_t mtime, ui
 
 	if (not_modified(c, etag, mtime))
 		return HTTP_ANSWER_NOT_MODIFIED;
-	if (range_wanted(c, etag, mtime) && strlen(c->range) > 6
-	    && text_eq_nocase(c->range, 6, "bytes=") && strchr(c->range, ',') == NULL)
+	if (range_wanted(c, etag, mtime) && strlen(c->range) > 6 &&
+	    text_eq_nocase(c->range, 6, "bytes=") && strchr(c->range, ',') == NULL)
 		a = one_range(c->range + 6, size, first, length);
 	if (a == HTTP_ANSWER_FULL) {
 		*first = 0;

@@ -15,10 +15,16 @@ struct http_conditions {
 	const char *if_none_match, *if_modified_since, *if_range, *range;
 };
 
-enum http_answer { HTTP_ANSWER_FULL, HTTP_ANSWER_PART, HTTP_ANSWER_NOT_MODIFIED, HTTP_ANSWER_BAD_RANGE };
+enum http_answer {
+	HTTP_ANSWER_FULL,
+	HTTP_ANSWER_PART,
+	HTTP_ANSWER_NOT_MODIFIED,
+	HTTP_ANSWER_BAD_RANGE
+};
 
-/* What to send of a file of this size with this validator; first and length are set for FULL and PART. More than one range, or a range in another
- * unit or form, is answered with the whole file, as RFC 9110 allows. */
+/* What to send of a file of this size with this validator; first and length are set for FULL and
+ * PART. More than one range, or a range in another unit or form, is answered with the whole file,
+ * as RFC 9110 allows. */
 enum http_answer http_decide(const struct http_conditions *c, const char *etag, int64_t mtime,
     uint64_t size, uint64_t *first, uint64_t *length);
 void http_date(char out[HTTP_DATE_TEXT], int64_t seconds); /* "Tue, 24 Nov 2026 14:06:00 GMT" */

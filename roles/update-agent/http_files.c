@@ -11,7 +11,7 @@ struct http_files {
 	const struct options *o;
 	struct files *files;
 	struct httpd *httpd;
-	unsigned jobs;         /* questions to the disk under way */
+	unsigned jobs; /* questions to the disk under way */
 	bool httpd_closed;
 	void (*closed)(void *ctx);
 	void *ctx;
@@ -20,7 +20,7 @@ struct http_files {
 struct request {
 	struct files_job job;
 	struct http_files *h;
-	struct http_req *req;  /* NULL: the client went away meanwhile */
+	struct http_req *req; /* NULL: the client went away meanwhile */
 };
 
 static const char *
@@ -29,14 +29,15 @@ type_of(const char *path)
 	const char *dot = strrchr(path_base(path), '.');
 
 	return dot != NULL && strcmp(dot, ".json") == 0 ? "application/json"
-							 : "application/octet-stream";
+							: "application/octet-stream";
 }
 
 static void
 send_file(struct http_req *r, struct files_job *j)
 {
 	struct http_conditions c = { http_field(r, "if-none-match"),
-		http_field(r, "if-modified-since"), http_field(r, "if-range"), http_field(r, "range") };
+		http_field(r, "if-modified-since"), http_field(r, "if-range"),
+		http_field(r, "range") };
 	char etag[FEED_ETAG], date[HTTP_DATE_TEXT];
 	uint64_t first = 0, length = 0;
 	enum http_answer a;
@@ -51,7 +52,8 @@ send_file(struct http_req *r, struct files_job *j)
 		http_setf(r, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)first,
 		    (unsigned long long)(first + length - 1), (unsigned long long)j->size);
 	if (a == HTTP_ANSWER_FULL || a == HTTP_ANSWER_PART) {
-		http_reply_file(r, a == HTTP_ANSWER_PART ? 206 : 200, type_of(j->path), j->fd, first, length);
+		http_reply_file(
+		    r, a == HTTP_ANSWER_PART ? 206 : 200, type_of(j->path), j->fd, first, length);
 		return;
 	}
 	(void)close(j->fd);
@@ -175,8 +177,8 @@ http_files_new(struct http_files **out, uv_loop_t *loop, const struct options *o
 }
 
 enum err
-http_files_listen(struct http_files *h, const char *host, uint16_t port, uint16_t *real,
-    struct fault *f)
+http_files_listen(
+    struct http_files *h, const char *host, uint16_t port, uint16_t *real, struct fault *f)
 {
 	return httpd_listen(h->httpd, host, port, real, f);
 }

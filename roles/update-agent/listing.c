@@ -26,8 +26,8 @@ ls_time(char out[32], int64_t mtime, int64_t now)
 	memset(&tm, 0, sizeof(tm));
 	(void)gmtime_r(&t, &tm);
 	if (mtime > now - SIX_MONTHS && mtime <= now + 86400)
-		(void)snprintf(out, 32, "%.3s %2d %02d:%02d", months + tm.tm_mon * 3 % 36, tm.tm_mday,
-		    tm.tm_hour, tm.tm_min);
+		(void)snprintf(out, 32, "%.3s %2d %02d:%02d", months + tm.tm_mon * 3 % 36,
+		    tm.tm_mday, tm.tm_hour, tm.tm_min);
 	else
 		(void)snprintf(out, 32, "%.3s %2d  %4d", months + tm.tm_mon * 3 % 36, tm.tm_mday,
 		    tm.tm_year + 1900);
@@ -60,16 +60,17 @@ listing_line(struct buf *out, const struct listing_form *form, const struct list
 
 	switch (form->form) {
 	case LISTING_NAMES:
-		return buf_printf(out, "%s%s\r\n", form->prefix != NULL ? form->prefix : "", e->name);
+		return buf_printf(
+		    out, "%s%s\r\n", form->prefix != NULL ? form->prefix : "", e->name);
 	case LISTING_FACTS:
 		r = listing_facts(out, form->facts, e->is_folder ? "dir" : "file", e);
 		return r == OK ? buf_printf(out, "%s\r\n", e->name) : r;
 	default:
 		ls_time(when, e->mtime, form->now);
 		return buf_printf(out, "%s %12llu %s %s\r\n",
-		    e->is_dropbox      ? "d-wx-wx-wx   2 ftp      ftp     "
-			: e->is_folder ? "dr-xr-xr-x   2 ftp      ftp     "
-				       : "-r--r--r--   1 ftp      ftp     ",
+		    e->is_dropbox  ? "d-wx-wx-wx   2 ftp      ftp     "
+		    : e->is_folder ? "dr-xr-xr-x   2 ftp      ftp     "
+				   : "-r--r--r--   1 ftp      ftp     ",
 		    (unsigned long long)(e->is_folder ? 4096 : e->size), when, e->name);
 	}
 }

@@ -37,8 +37,8 @@ serve_verb(int argc, char **argv)
 		return serve_child_main();
 	if (argc == 2 && strcmp(argv[0], "--config") == 0)
 		return serve_config_main(argv[1]);
-	if (argc == 3 && strcmp(argv[0], "--self-test-confinement") == 0
-	    && strcmp(argv[1], "--config") == 0)
+	if (argc == 3 && strcmp(argv[0], "--self-test-confinement") == 0 &&
+	    strcmp(argv[1], "--config") == 0)
 		return self_test_main(argv[2]);
 	usage(stderr);
 	return EXIT_USAGE;

@@ -13,45 +13,83 @@
 
 static const char *const data_peers[] = { "same", "subnet", "any", NULL };
 
-#define PRIVATE_NETWORKS \
-	"127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 ::1 fc00::/7 fe80::/10"
+#define PRIVATE_NETWORKS                                                                           \
+	"127.0.0.0/8 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 ::1 fc00::/7 "         \
+	"fe80::/10"
 
 static const struct conf_option table[] = {
-	{ S, "root", CONF_PATH, AT(root), NULL, "folder that is served, one folder a feed", 0, 0, NULL },
-	{ S, "listen", CONF_LIST, AT(listen), "", "addresses to listen on; empty: all of IPv4 and IPv6", 0, 0, NULL },
-	{ S, "version_port", CONF_PORT, AT(version_port), "3333", "port of the version answer and its long-poll", 0, 0, NULL },
+	{ S, "root", CONF_PATH, AT(root), NULL, "folder that is served, one folder a feed", 0, 0,
+	    NULL },
+	{ S, "listen", CONF_LIST, AT(listen), "",
+	    "addresses to listen on; empty: all of IPv4 and IPv6", 0, 0, NULL },
+	{ S, "version_port", CONF_PORT, AT(version_port), "3333",
+	    "port of the version answer and its long-poll", 0, 0, NULL },
 	{ S, "ftp_port", CONF_PORT, AT(ftp_port), "2021", "port of FTP", 0, 0, NULL },
-	{ S, "http_port", CONF_STRING, AT(http_port_text), "", "port of HTTP, usually 2221; empty or off: no HTTP; 0: any free port", 0, 0, NULL },
-	{ S, "passive_first", CONF_PORT, AT(passive_first), "3400", "first port of the passive range; 0: any free port of the system", 0, 0, NULL },
-	{ S, "passive_count", CONF_U32, AT(passive_count), "600", "how many ports the passive range has", 1, 64512, NULL },
-	{ S, "passive_address", CONF_STRING, AT(passive_address_text), "", "public IPv4 address that PASV names to peers outside local_networks", 0, 0, NULL },
-	{ S, "local_networks", CONF_LIST, AT(local_networks_text), PRIVATE_NETWORKS, "networks that reach this PC without NAT", 0, 0, NULL },
-	{ S, "data_peer", CONF_CHOICE, AT(data_peer), "same", "who may take a download's data connection: same address, same subnet (/24, /64), any", 0, 0, data_peers },
-	{ S, "max_sessions", CONF_U32, AT(max_sessions), "500", "FTP sessions at a time", 1, 20000, NULL },
-	{ S, "max_sessions_per_address", CONF_U32, AT(max_sessions_per_address), "20", "FTP sessions and HTTP connections at a time of one address", 1, 20000, NULL },
-	{ S, "nat_addresses", CONF_LIST, AT(nat_addresses_text), "", "addresses with many PCs behind them, which get the larger caps", 0, 0, NULL },
-	{ S, "max_sessions_per_nat", CONF_U32, AT(max_sessions_per_nat), "300", "the cap of sessions for nat_addresses", 1, 20000, NULL },
-	{ S, "max_waiters", CONF_U32, AT(max_waiters), "12000", "connections held at a time on the version port", 1, 100000, NULL },
-	{ S, "waiters_per_address", CONF_U32, AT(waiters_per_address), "32", "connections held at a time of one address on the version port", 1, 100000, NULL },
-	{ S, "waiters_per_nat", CONF_U32, AT(waiters_per_nat), "2000", "the same for nat_addresses", 1, 100000, NULL },
-	{ S, "idle_timeout", CONF_DURATION, AT(idle_timeout), "5m", "an FTP session without a command ends after this time", SECOND, 24 * HOUR, NULL },
-	{ S, "accept_timeout", CONF_DURATION, AT(accept_timeout), "10s", "a transfer without its data connection is answered 425 after this time", SECOND, HOUR, NULL },
-	{ S, "login_timeout", CONF_DURATION, AT(login_timeout), "30s", "a session that has not logged in ends after this time", SECOND, HOUR, NULL },
-	{ S, "line_timeout", CONF_DURATION, AT(line_timeout), "30s", "a command line must be complete in this time", SECOND, HOUR, NULL },
-	{ S, "stall_timeout", CONF_DURATION, AT(stall_timeout), "60s", "a transfer must move 16 KiB in this time", SECOND, HOUR, NULL },
-	{ S, "outgoing_budget", CONF_SIZE, AT(outgoing_budget), "0", "bytes a second that downloads after a publication may take; 0: do not spread them", 0, 0, NULL },
-	{ S, "expected_download", CONF_SIZE, AT(expected_download), "1M", "bytes of one client's update until it has been measured", 1, 1ull << 40, NULL },
-	{ S, "poll_interval", CONF_DURATION, AT(poll_interval), "1s", "how often the folder is looked at when no agent says what changed", 100, HOUR, NULL },
-	{ S, "drain_timeout", CONF_DURATION, AT(drain_timeout), "10s", "transfers in flight get this long at the end", 0, 60 * SECOND, NULL },
-	{ S, "dropbox", CONF_PATH, AT(dropbox), "", "folder for uploads, seen as /incoming; empty: no uploads", 0, 0, NULL },
-	{ S, "dropbox_file_size", CONF_SIZE, AT(dropbox_file_size), "32M", "largest upload", 1, 1ull << 40, NULL },
-	{ S, "dropbox_total", CONF_SIZE, AT(dropbox_total), "1G", "bytes in the drop box", 1, 1ull << 50, NULL },
-	{ S, "dropbox_files", CONF_U32, AT(dropbox_files), "10000", "files in the drop box", 1, 1000000, NULL },
-	{ S, "dropbox_daily", CONF_SIZE, AT(dropbox_daily), "128M", "bytes that one address may upload a day", 1, 1ull << 50, NULL },
-	{ S, "dropbox_daily_files", CONF_U32, AT(dropbox_daily_files), "200", "files that one address may upload a day", 1, 1000000, NULL },
-	{ S, "dropbox_floor", CONF_SIZE, AT(dropbox_floor), "1G", "no upload when the disk has less free", 0, 0, NULL },
-	{ S, "require_confinement", CONF_BOOL, AT(require_confinement), "no", "refuse to start when the kernel cannot confine this program", 0, 0, NULL },
-	{ S, "log", CONF_STRING, AT(log), "info", "log level: error, warn, info or debug, or by module: info,ftp=debug", 0, 0, NULL },
+	{ S, "http_port", CONF_STRING, AT(http_port_text), "",
+	    "port of HTTP, usually 2221; empty or off: no HTTP; 0: any free port", 0, 0, NULL },
+	{ S, "passive_first", CONF_PORT, AT(passive_first), "3400",
+	    "first port of the passive range; 0: any free port of the system", 0, 0, NULL },
+	{ S, "passive_count", CONF_U32, AT(passive_count), "600",
+	    "how many ports the passive range has", 1, 64512, NULL },
+	{ S, "passive_address", CONF_STRING, AT(passive_address_text), "",
+	    "public IPv4 address that PASV names to peers outside local_networks", 0, 0, NULL },
+	{ S, "local_networks", CONF_LIST, AT(local_networks_text), PRIVATE_NETWORKS,
+	    "networks that reach this PC without NAT", 0, 0, NULL },
+	{ S, "data_peer", CONF_CHOICE, AT(data_peer), "same",
+	    "who may take a download's data connection: same address, same subnet (/24, /64), any",
+	    0, 0, data_peers },
+	{ S, "max_sessions", CONF_U32, AT(max_sessions), "500", "FTP sessions at a time", 1, 20000,
+	    NULL },
+	{ S, "max_sessions_per_address", CONF_U32, AT(max_sessions_per_address), "20",
+	    "FTP sessions and HTTP connections at a time of one address", 1, 20000, NULL },
+	{ S, "nat_addresses", CONF_LIST, AT(nat_addresses_text), "",
+	    "addresses with many PCs behind them, which get the larger caps", 0, 0, NULL },
+	{ S, "max_sessions_per_nat", CONF_U32, AT(max_sessions_per_nat), "300",
+	    "the cap of sessions for nat_addresses", 1, 20000, NULL },
+	{ S, "max_waiters", CONF_U32, AT(max_waiters), "12000",
+	    "connections held at a time on the version port", 1, 100000, NULL },
+	{ S, "waiters_per_address", CONF_U32, AT(waiters_per_address), "32",
+	    "connections held at a time of one address on the version port", 1, 100000, NULL },
+	{ S, "waiters_per_nat", CONF_U32, AT(waiters_per_nat), "2000", "the same for nat_addresses",
+	    1, 100000, NULL },
+	{ S, "idle_timeout", CONF_DURATION, AT(idle_timeout), "5m",
+	    "an FTP session without a command ends after this time", SECOND, 24 * HOUR, NULL },
+	{ S, "accept_timeout", CONF_DURATION, AT(accept_timeout), "10s",
+	    "a transfer without its data connection is answered 425 after this time", SECOND, HOUR,
+	    NULL },
+	{ S, "login_timeout", CONF_DURATION, AT(login_timeout), "30s",
+	    "a session that has not logged in ends after this time", SECOND, HOUR, NULL },
+	{ S, "line_timeout", CONF_DURATION, AT(line_timeout), "30s",
+	    "a command line must be complete in this time", SECOND, HOUR, NULL },
+	{ S, "stall_timeout", CONF_DURATION, AT(stall_timeout), "60s",
+	    "a transfer must move 16 KiB in this time", SECOND, HOUR, NULL },
+	{ S, "outgoing_budget", CONF_SIZE, AT(outgoing_budget), "0",
+	    "bytes a second that downloads after a publication may take; 0: do not spread them", 0,
+	    0, NULL },
+	{ S, "expected_download", CONF_SIZE, AT(expected_download), "1M",
+	    "bytes of one client's update until it has been measured", 1, 1ull << 40, NULL },
+	{ S, "poll_interval", CONF_DURATION, AT(poll_interval), "1s",
+	    "how often the folder is looked at when no agent says what changed", 100, HOUR, NULL },
+	{ S, "drain_timeout", CONF_DURATION, AT(drain_timeout), "10s",
+	    "transfers in flight get this long at the end", 0, 60 * SECOND, NULL },
+	{ S, "dropbox", CONF_PATH, AT(dropbox), "",
+	    "folder for uploads, seen as /incoming; empty: no uploads", 0, 0, NULL },
+	{ S, "dropbox_file_size", CONF_SIZE, AT(dropbox_file_size), "32M", "largest upload", 1,
+	    1ull << 40, NULL },
+	{ S, "dropbox_total", CONF_SIZE, AT(dropbox_total), "1G", "bytes in the drop box", 1,
+	    1ull << 50, NULL },
+	{ S, "dropbox_files", CONF_U32, AT(dropbox_files), "10000", "files in the drop box", 1,
+	    1000000, NULL },
+	{ S, "dropbox_daily", CONF_SIZE, AT(dropbox_daily), "128M",
+	    "bytes that one address may upload a day", 1, 1ull << 50, NULL },
+	{ S, "dropbox_daily_files", CONF_U32, AT(dropbox_daily_files), "200",
+	    "files that one address may upload a day", 1, 1000000, NULL },
+	{ S, "dropbox_floor", CONF_SIZE, AT(dropbox_floor), "1G",
+	    "no upload when the disk has less free", 0, 0, NULL },
+	{ S, "require_confinement", CONF_BOOL, AT(require_confinement), "no",
+	    "refuse to start when the kernel cannot confine this program", 0, 0, NULL },
+	{ S, "log", CONF_STRING, AT(log), "info",
+	    "log level: error, warn, info or debug, or by module: info,ftp=debug", 0, 0, NULL },
 };
 
 #define TABLE_SIZE (sizeof(table) / sizeof(table[0]))
@@ -68,7 +106,8 @@ check_http_port(struct options *o, const struct conf *c, struct fault *f)
 		return OK;
 	if (text_u32(o->http_port_text, strlen(o->http_port_text), 65535, &port) != OK)
 		return conf_fault(c, S, "http_port", f,
-		    "'%.60s' is not a port; write a number from 0 to 65535, or off", o->http_port_text);
+		    "'%.60s' is not a port; write a number from 0 to 65535, or off",
+		    o->http_port_text);
 	o->http_on = true;
 	o->http_port = (uint16_t)port;
 	return OK;
@@ -80,10 +119,11 @@ check_different(const struct options *o, const struct conf *c, struct fault *f)
 	if (o->ftp_port != 0 && o->ftp_port == o->version_port)
 		return conf_fault(c, S, "ftp_port", f,
 		    "%u is the version_port already; give each service its own port", o->ftp_port);
-	if (o->http_on && o->http_port != 0
-	    && (o->http_port == o->ftp_port || o->http_port == o->version_port))
+	if (o->http_on && o->http_port != 0 &&
+	    (o->http_port == o->ftp_port || o->http_port == o->version_port))
 		return conf_fault(c, S, "http_port", f,
-		    "%u is used by another service of this file; give each its own port", o->http_port);
+		    "%u is used by another service of this file; give each its own port",
+		    o->http_port);
 	return OK;
 }
 
@@ -106,8 +146,9 @@ in_range(const struct options *o, uint16_t port)
 	return port >= o->passive_first && port - o->passive_first < (int)o->passive_count;
 }
 
-/* A wide range, opened in firewalls as a product's manual said (3023 + 1000 has 3333 inside), loses nothing when a port in it is
- * left out: warn. Where it costs one port in a hundred or more, the operator has counted wrong: refuse. */
+/* A wide range, opened in firewalls as a product's manual said (3023 + 1000 has 3333 inside), loses
+ * nothing when a port in it is left out: warn. Where it costs one port in a hundred or more, the
+ * operator has counted wrong: refuse. */
 static enum err
 check_overlap(struct options *o, const struct conf *c, struct fault *f)
 {
@@ -121,18 +162,20 @@ check_overlap(struct options *o, const struct conf *c, struct fault *f)
 			continue;
 		hits++;
 		hit = port;
-		own += port == o->ftp_port || port == o->version_port || (o->http_on && port == o->http_port);
+		own += port == o->ftp_port || port == o->version_port ||
+		       (o->http_on && port == o->http_port);
 	}
 	if (hits == 0)
 		return OK;
 	if (hits >= o->passive_count || (own > 0 && own * 100 >= o->passive_count))
 		return conf_fault(c, S, "passive_first", f,
-		    "the passive range %u-%u lies over service port %u; move passive_first or the service",
+		    "the passive range %u-%u lies over service port %u; move passive_first or the "
+		    "service",
 		    o->passive_first, o->passive_first + o->passive_count - 1, hit);
 	(void)snprintf(o->warning, sizeof(o->warning),
 	    "the passive range %u-%u has %zu service port%s of ours inside (%u); %s left out",
-	    o->passive_first, o->passive_first + o->passive_count - 1, hits, hits > 1 ? "s" : "", hit,
-	    hits > 1 ? "they are" : "it is");
+	    o->passive_first, o->passive_first + o->passive_count - 1, hits, hits > 1 ? "s" : "",
+	    hit, hits > 1 ? "they are" : "it is");
 	return OK;
 }
 
@@ -166,10 +209,11 @@ check_address(struct options *o, const struct conf *c, struct fault *f)
 
 	if (text[0] == '\0')
 		return OK;
-	if (addr_parse_ip(&o->passive_address, text, strlen(text)) != OK
-	    || o->passive_address.family != ADDR_V4 || addr_is_any(&o->passive_address))
+	if (addr_parse_ip(&o->passive_address, text, strlen(text)) != OK ||
+	    o->passive_address.family != ADDR_V4 || addr_is_any(&o->passive_address))
 		return conf_fault(c, S, "passive_address", f,
-		    "'%.60s' is not an IPv4 address; write the public address of the NAT, or leave it empty",
+		    "'%.60s' is not an IPv4 address; write the public address of the NAT, or leave "
+		    "it empty",
 		    text);
 	o->has_passive_address = true;
 	return OK;
@@ -230,7 +274,8 @@ check_root(const struct options *o, const struct conf *c, struct fault *f)
 	if (o->root[0] == '\0')
 		return conf_fault(c, S, "root", f, "is empty; name the folder to serve");
 	if (o->dropbox[0] != '\0' && strcmp(o->dropbox, o->root) == 0)
-		return conf_fault(c, S, "dropbox", f, "is the root itself; use a folder of its own");
+		return conf_fault(
+		    c, S, "dropbox", f, "is the root itself; use a folder of its own");
 	return OK;
 }
 
@@ -275,8 +320,10 @@ json_to_text(const cJSON *object, struct buf *text, struct fault *f)
 	{
 		const char *value = cJSON_IsString(item) ? item->valuestring : NULL;
 
-		if (value == NULL || strpbrk(value, "\r\n") != NULL || strpbrk(item->string, "\r\n=:[]") != NULL)
-			return fault_set(f, ERR_INVAL, "option '%.60s' must be one line of text", item->string);
+		if (value == NULL || strpbrk(value, "\r\n") != NULL ||
+		    strpbrk(item->string, "\r\n=:[]") != NULL)
+			return fault_set(
+			    f, ERR_INVAL, "option '%.60s' must be one line of text", item->string);
 		if (e == OK)
 			e = buf_printf(text, "%s=%s\n", item->string, value);
 	}
@@ -292,7 +339,8 @@ options_from_json(struct options *o, struct conf **conf, const cJSON *object, st
 	buf_init(&text, LIMIT_CHILD_LINE);
 	e = json_to_text(object, &text, f);
 	if (e == OK)
-		e = conf_load_text(conf, o, table, TABLE_SIZE, "options of the agent", buf_text(&text), text.len, f);
+		e = conf_load_text(conf, o, table, TABLE_SIZE, "options of the agent",
+		    buf_text(&text), text.len, f);
 	buf_free(&text);
 	return e == OK ? options_check(o, *conf, f) : e;
 }

@@ -1,4 +1,5 @@
-/* options.h - the [update-agent] section: one table for the file, the agent's config message, --help and the man page. */
+/* options.h - the [update-agent] section: one table for the file, the agent's config message,
+ * --help and the man page. */
 #ifndef ATALAIA_UA_OPTIONS_H
 #define ATALAIA_UA_OPTIONS_H
 
@@ -34,16 +35,19 @@ struct options {
 	struct cidr_list local_networks, nat_addresses;
 	char listen_hosts[LISTEN_MAX][ADDR_TEXT];
 	size_t listen_count;
-	bool listen_default;               /* nobody named addresses: IPv6 may be absent */
-	uint16_t reserved[RESERVED_MAX];   /* ports of ours that a passive listener never takes */
+	bool listen_default;		 /* nobody named addresses: IPv6 may be absent */
+	uint16_t reserved[RESERVED_MAX]; /* ports of ours that a passive listener never takes */
 	size_t reserved_count;
-	char warning[256];                 /* "" or one sentence for the log */
+	char warning[256]; /* "" or one sentence for the log */
 };
 
-/* Reads and checks FILE. ERR_INVAL with the sentence. Free with options_free, also after an error. */
-MUST_CHECK enum err options_load(struct options *o, struct conf **conf, const char *file, struct fault *f);
+/* Reads and checks FILE. ERR_INVAL with the sentence. Free with options_free, also after an error.
+ */
+MUST_CHECK enum err options_load(
+    struct options *o, struct conf **conf, const char *file, struct fault *f);
 /* The same from the agent's message: {"root": "...", ...}, strings as in the file. */
-MUST_CHECK enum err options_from_json(struct options *o, struct conf **conf, const cJSON *object, struct fault *f);
+MUST_CHECK enum err options_from_json(
+    struct options *o, struct conf **conf, const cJSON *object, struct fault *f);
 void options_free(struct options *o, struct conf *conf);
 void options_help(FILE *out);
 

@@ -1,5 +1,5 @@
-/* serve --self-test-confinement: confines itself as serve does, then tries from inside libuv's pool what an intruder would try.
- * One line each on stdout; exit 0 when every one was refused. */
+/* serve --self-test-confinement: confines itself as serve does, then tries from inside libuv's pool
+ * what an intruder would try. One line each on stdout; exit 0 when every one was refused. */
 #include "serve.h"
 
 #include "base/log.h"
@@ -49,7 +49,8 @@ climb_from_root(const struct serve *s)
 static bool
 write_in_mirror(const struct serve *s)
 {
-	return denied(openat(files_root_fd(s->files), "self-test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	return denied(
+	    openat(files_root_fd(s->files), "self-test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
 static bool
@@ -72,7 +73,8 @@ connect_by_send(const struct serve *s)
 	if (fd < 0)
 		return denied(fd);
 	/* TCP Fast Open connects without connect(2). */
-	return denied(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&in, sizeof(in)));
+	return denied(
+	    sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (struct sockaddr *)&in, sizeof(in)));
 }
 
 static bool

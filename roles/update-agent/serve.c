@@ -63,13 +63,13 @@ serve_prepare(struct serve *s, struct fault *f)
 	take_descriptors(&s->options);
 	e = files_open_root(&s->files, s->options.root, s->options.dropbox[0] != '\0', &why);
 	if (e != OK)
-		return conf_fault(s->conf, "update-agent", "root", f, "%s; name a folder that exists",
-		    fault_text(&why));
+		return conf_fault(s->conf, "update-agent", "root", f,
+		    "%s; name a folder that exists", fault_text(&why));
 	if (s->options.dropbox[0] != '\0')
 		e = dropbox_open(&s->box, &s->loop, &s->options, &why);
 	if (e != OK)
-		return conf_fault(s->conf, "update-agent", "dropbox", f, "%s; make it writable or leave it empty",
-		    fault_text(&why));
+		return conf_fault(s->conf, "update-agent", "dropbox", f,
+		    "%s; make it writable or leave it empty", fault_text(&why));
 	if (s->options.warning[0] != '\0')
 		log_warn("passive.overlap", "%s", s->options.warning);
 	return confine(s, f);
@@ -84,7 +84,8 @@ bytes_out(void *ctx)
 	return n + (s->http != NULL ? http_files_stats(s->http).bytes_out : 0);
 }
 
-/* One service on all addresses. A port that is 0 is chosen on the first address and used on the others too. */
+/* One service on all addresses. A port that is 0 is chosen on the first address and used on the
+ * others too. */
 static enum err
 listen_all(struct serve *s, const char *option, uint16_t port, uint16_t *real, void *part,
     enum err (*listen_one)(void *, const char *, uint16_t, uint16_t *, struct fault *),
@@ -141,14 +142,16 @@ serve_listen(struct serve *s, bool poll, struct fault *f)
 	if (e == OK)
 		e = listen_all(s, "ftp_port", o->ftp_port, &s->ftp_port, s->ftp, listen_ftp, f);
 	if (e == OK)
-		e = versions_new(&s->versions, &s->loop, o, files_root_fd(s->files), bytes_out, s, f);
+		e = versions_new(
+		    &s->versions, &s->loop, o, files_root_fd(s->files), bytes_out, s, f);
 	if (e == OK)
 		e = listen_all(s, "version_port", o->version_port, &s->version_port, s->versions,
 		    listen_version, f);
 	if (e == OK && o->http_on)
 		e = http_files_new(&s->http, &s->loop, o, s->files, f);
 	if (e == OK && o->http_on)
-		e = listen_all(s, "http_port", o->http_port, &s->http_port, s->http, listen_http, f);
+		e = listen_all(
+		    s, "http_port", o->http_port, &s->http_port, s->http, listen_http, f);
 	if (e != OK)
 		return e;
 	versions_refresh(s->versions);

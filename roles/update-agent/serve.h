@@ -1,4 +1,5 @@
-/* serve.h - the running role: everything that listens, started in the order read options - open - confine - listen - ready, and ended by one stop. */
+/* serve.h - the running role: everything that listens, started in the order read options - open -
+ * confine - listen - ready, and ended by one stop. */
 #ifndef ATALAIA_UA_SERVE_H
 #define ATALAIA_UA_SERVE_H
 
@@ -25,17 +26,19 @@ struct serve {
 	struct http_files *http;
 	uint16_t ftp_port, version_port, http_port;
 	uint64_t started_ms;
-	unsigned closing;     /* parts that have not closed yet */
+	unsigned closing; /* parts that have not closed yet */
 	bool stopped;
 	void (*closed)(void *ctx); /* after serve_stop: everything is closed */
 	void *ctx;
 };
 
-/* Opens the folders and confines the process; nothing listens and no thread runs yet. options and conf are set, the loop is open. */
+/* Opens the folders and confines the process; nothing listens and no thread runs yet. options and
+ * conf are set, the loop is open. */
 MUST_CHECK enum err serve_prepare(struct serve *s, struct fault *f);
 /* Listens. With poll the folder is looked at in intervals (no agent). On error call serve_stop. */
 MUST_CHECK enum err serve_listen(struct serve *s, bool poll, struct fault *f);
-/* Drains and closes all parts; closed is called from the loop, or at once when there are none. Further calls do nothing. */
+/* Drains and closes all parts; closed is called from the loop, or at once when there are none.
+ * Further calls do nothing. */
 void serve_stop(struct serve *s, uint64_t drain_ms);
 void serve_free(struct serve *s); /* after closed */
 

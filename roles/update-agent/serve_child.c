@@ -120,11 +120,16 @@ add_ftp(cJSON *m, const struct serve *s)
 		const char *name;
 		uint64_t value;
 	} rows[] = {
-		{ "ftp_sessions", st.sessions }, { "ftp_accepted", st.accepted },
-		{ "ftp_refused", st.refused }, { "ftp_commands", st.commands },
-		{ "ftp_transfers", st.transfers }, { "ftp_failed", st.failed },
-		{ "ftp_bytes_out", st.bytes_out }, { "ftp_bytes_in", st.bytes_in },
-		{ "ftp_strangers", st.strangers }, { "ftp_timeouts", st.timeouts },
+		{ "ftp_sessions", st.sessions },
+		{ "ftp_accepted", st.accepted },
+		{ "ftp_refused", st.refused },
+		{ "ftp_commands", st.commands },
+		{ "ftp_transfers", st.transfers },
+		{ "ftp_failed", st.failed },
+		{ "ftp_bytes_out", st.bytes_out },
+		{ "ftp_bytes_in", st.bytes_in },
+		{ "ftp_strangers", st.strangers },
+		{ "ftp_timeouts", st.timeouts },
 		{ "uploads", s->box != NULL ? dropbox_received(s->box) : 0 },
 		{ "uptime_ms", clock_mono_ms() - s->started_ms },
 	};
@@ -214,7 +219,8 @@ serve_child_main(void)
 		return 1;
 	s->closed = all_closed;
 	s->ctx = &c;
-	if (childctl_open_child(&c.ctl, &s->loop, "atalaia-update-agent", &handlers, &c, &f) != OK) {
+	if (childctl_open_child(&c.ctl, &s->loop, "atalaia-update-agent", &handlers, &c, &f) !=
+	    OK) {
 		(void)fprintf(stderr, "atalaia-update-agent: %s\n", fault_text(&f));
 		return 1;
 	}

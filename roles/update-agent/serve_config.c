@@ -89,8 +89,8 @@ serve_config_main(const char *file)
 	struct fault f = { 0 };
 	int status = 0;
 
-	if (options_load(&s->options, &s->conf, file, &f) != OK
-	    || log_init("atalaia-update-agent", s->options.log) != OK) {
+	if (options_load(&s->options, &s->conf, file, &f) != OK ||
+	    log_init("atalaia-update-agent", s->options.log) != OK) {
 		(void)fault_set(&f, ERR_INVAL, "%s: [update-agent] log is not a log level", file);
 		status = complain(&f);
 	} else if (uv_loop_init(&s->loop) != 0) {

@@ -1,9 +1,10 @@
 #include "versions.h"
 
-#define SPREAD_MAX_S 3600      /* the client caps it too; a wave longer than an hour needs a larger budget */
+#define SPREAD_MAX_S                                                                               \
+	3600 /* the client caps it too; a wave longer than an hour needs a larger budget */
 #define EXPECTED_MIN 4096
 #define EXPECTED_MAX (1ull << 30)
-#define LEARN_CLIENTS 4        /* fewer say nothing */
+#define LEARN_CLIENTS 4 /* fewer say nothing */
 
 uint32_t
 spread_take(struct spread *s, uint64_t now_ms)

@@ -27,10 +27,10 @@ struct versions {
 	uint64_t (*bytes_out)(void *ctx);
 	void *bytes_ctx;
 	uint64_t told, bytes_mark; /* since the last publication */
-	struct waiter *waiters;    /* all, any order */
+	struct waiter *waiters;	   /* all, any order */
 	uv_timer_t tick, poll;
 	uv_idle_t answering;
-	unsigned open;             /* handles and parts not closed yet */
+	unsigned open; /* handles and parts not closed yet */
 	bool closing;
 	struct versions_stats stats;
 	void (*closed)(void *ctx);
@@ -114,8 +114,8 @@ on_timestamp(struct http_req *r, void *ctx)
 	uint64_t have, wait;
 
 	v->stats.requests++;
-	if (http_query_u64(r, "have", JSON_MAX_INT, 0, &have) != OK
-	    || http_query_u64(r, "wait", UINT32_MAX, 0, &wait) != OK) {
+	if (http_query_u64(r, "have", JSON_MAX_INT, 0, &have) != OK ||
+	    http_query_u64(r, "wait", UINT32_MAX, 0, &wait) != OK) {
 		http_problem(r, 400, "bad-query", "have and wait are whole numbers.");
 		return;
 	}
@@ -266,7 +266,8 @@ versions_new(struct versions **out, uv_loop_t *loop, const struct options *o, in
 	v->o = o;
 	v->bytes_out = bytes_out;
 	v->bytes_ctx = ctx;
-	v->spread = (struct spread){ .budget = o->outgoing_budget, .expected = o->expected_download };
+	v->spread =
+	    (struct spread){ .budget = o->outgoing_budget, .expected = o->expected_download };
 	e = feeds_new(&v->feeds, loop, root_fd, on_changed, v);
 	if (e == OK)
 		e = make_httpd(v, f);
@@ -287,8 +288,8 @@ versions_new(struct versions **out, uv_loop_t *loop, const struct options *o, in
 }
 
 enum err
-versions_listen(struct versions *v, const char *host, uint16_t port, uint16_t *real,
-    struct fault *f)
+versions_listen(
+    struct versions *v, const char *host, uint16_t port, uint16_t *real, struct fault *f)
 {
 	return httpd_listen(v->httpd, host, port, real, f);
 }

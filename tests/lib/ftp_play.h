@@ -1,6 +1,6 @@
-/* ftp_play.h - plays bytes through ftp_input and ftp_session against a made-up tree, for golden cases
- * and the fuzzer. The tree: /a.txt (5 bytes), /d (folder), /d/b (0 bytes). Replies and wishes are
- * written to one transcript. Code in a header: only the update agent's tests can compile it. */
+/* ftp_play.h - plays bytes through ftp_input and ftp_session against a made-up tree, for golden
+ * cases and the fuzzer. The tree: /a.txt (5 bytes), /d (folder), /d/b (0 bytes). Replies and wishes
+ * are written to one transcript. Code in a header: only the update agent's tests can compile it. */
 #ifndef ATALAIA_TEST_FTP_PLAY_H
 #define ATALAIA_TEST_FTP_PLAY_H
 
@@ -82,8 +82,11 @@ ftp_play_transfer(struct ftp_play *p, const struct ftp_wish *w, struct buf *out)
 static inline void
 ftp_play_wish(struct ftp_play *p, const struct ftp_wish *w, struct buf *out)
 {
-	struct ftp_outcome o = { .kind = FTP_DONE, .address = { 127, 0, 0, 1 }, .port = 5000,
-		.mtime = 1700000000, .text = "type=file;size=5; /a.txt" };
+	struct ftp_outcome o = { .kind = FTP_DONE,
+		.address = { 127, 0, 0, 1 },
+		.port = 5000,
+		.mtime = 1700000000,
+		.text = "type=file;size=5; /a.txt" };
 	bool folder = ftp_play_is(w, "") || ftp_play_is(w, "d");
 
 	switch (w->want) {
@@ -117,8 +120,8 @@ ftp_play_wish(struct ftp_play *p, const struct ftp_wish *w, struct buf *out)
 static inline void
 ftp_play_line(struct ftp_play *p, const char *line, size_t n, bool too_long)
 {
-	static const char *const names[] = { "NOTHING", "PASSIVE", "FOLDER", "SIZE", "TIME", "FACTS",
-		"SEND", "LIST", "STORE", "ABORT", "CLOSE" };
+	static const char *const names[] = { "NOTHING", "PASSIVE", "FOLDER", "SIZE", "TIME",
+		"FACTS", "SEND", "LIST", "STORE", "ABORT", "CLOSE" };
 	struct ftp_wish w = { .want = FTP_NOTHING };
 	struct buf out;
 
@@ -152,8 +155,8 @@ ftp_play_bytes(struct ftp_play *p, const void *bytes, size_t n)
 		b += used;
 		n -= used;
 		if (r == FTP_INPUT_LINE || r == FTP_INPUT_LONG)
-			ftp_play_line(p, buf_text(&p->input.line), p->input.line.len,
-			    r == FTP_INPUT_LONG);
+			ftp_play_line(
+			    p, buf_text(&p->input.line), p->input.line.len, r == FTP_INPUT_LONG);
 		ftp_input_release(&p->input);
 	}
 }
