@@ -52,6 +52,10 @@ curlset_apply(CURL *easy, const struct curlset *c)
 	set_long(&s, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	set_long(&s, CURLOPT_NOSIGNAL, 1L);
 	set_long(&s, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* Otherwise giving up a request whose name is being looked up waits for the look-up: seconds in which the loop stands still. */
+	set_long(&s, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	set_text(&s, CURLOPT_USERAGENT, "atalaia/" ATALAIA_VERSION);
 	set_text(&s, CURLOPT_PROXY, c->proxy != NULL ? c->proxy : "");   /* "" also silences the environment's proxies */
 	set_long(&s, CURLOPT_CONNECTTIMEOUT_MS, c->connect_ms != 0 ? (long)c->connect_ms : CONNECT_MS);

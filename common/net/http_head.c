@@ -248,22 +248,18 @@ host_is_valid(const char *host)
 static bool
 frame_body(struct http_head *h, struct refusal r)
 {
-	size_t lengths = field_count(h, "content-length"), codings = field_count(h, "transfer-encoding");
-	const char *v;
+	const char *length = http_head_field(h, "content-length"), *coding = http_head_field(h, "transfer-encoding");
 
-	if (lengths + codings > 1)
+	if (field_count(h, "content-length") + field_count(h, "transfer-encoding") > 1)
 		return refuse(r, 400, "Content-Length and Transfer-Encoding together, or one of them twice");
-	if (codings == 1) {
-		v = http_head_field(h, "transfer-encoding");
+	if (coding != NULL) {
 		if (h->minor == 0)
 			return refuse(r, 400, "Transfer-Encoding in an HTTP/1.0 request");
-		if (!text_eq_nocase(v, strlen(v), "chunked"))
+		if (!text_eq_nocase(coding, strlen(coding), "chunked"))
 			return refuse(r, 501, "a transfer coding other than chunked");
 		h->chunked = true;
-	} else if (lengths == 1) {
-		v = http_head_field(h, "content-length");
-		if (text_u64(v, strlen(v), MAX_LENGTH, &h->content_length) != OK)
-			return refuse(r, 400, "Content-Length is not a decimal number");
+	} else if (length != NULL && text_u64(length, strlen(length), MAX_LENGTH, &h->content_length) != OK) {
+		return refuse(r, 400, "Content-Length is not a decimal number");
 	}
 	h->has_body = h->chunked || h->content_length > 0;
 	return true;
@@ -273,18 +269,16 @@ bool
 http_head_frame(struct http_head *h, int *status, const char **reason)
 {
 	struct refusal r = { status, reason };
-	size_t hosts = field_count(h, "host");
-	const char *v;
+	const char *host = http_head_field(h, "host"), *expect = http_head_field(h, "expect");
 
-	if (hosts > 1 || (hosts == 0 && h->minor == 1))
+	if ((host == NULL && h->minor == 1) || field_count(h, "host") > 1)
 		return refuse(r, 400, "HTTP/1.1 needs exactly one Host field");
-	if (hosts == 1 && !host_is_valid(http_head_field(h, "host")))
+	if (host != NULL && !host_is_valid(host))
 		return refuse(r, 400, "the Host field holds what no host name has");
-	v = http_head_field(h, "expect");
-	if (v != NULL && !text_eq_nocase(v, strlen(v), "100-continue"))
+	if (expect != NULL && !text_eq_nocase(expect, strlen(expect), "100-continue"))
 		return refuse(r, 417, "an expectation other than 100-continue");
 	if (!frame_body(h, r))
 		return false;
-	h->expect_continue = v != NULL && h->minor == 1 && h->has_body;
+	h->expect_continue = expect != NULL && h->minor == 1 && h->has_body;
 	return true;
 }

@@ -45,8 +45,8 @@ enum http_event {
 struct http_parse;
 MUST_CHECK enum err http_parse_new(struct http_parse **out);
 void http_parse_free(struct http_parse *);                    /* NULL is fine */
-/* Uses some of the n bytes, says how many in *used, and returns the next event. Call again with the rest until HTTPP_MORE. */
-enum http_event http_parse_feed(struct http_parse *, const uint8_t *p, size_t n, size_t *used);
+/* Uses some of the n bytes of in, says how many in *used, and returns the next event. Call again with the rest until HTTPP_MORE. */
+enum http_event http_parse_feed(struct http_parse *, const uint8_t *in, size_t n, size_t *used);
 const struct http_head *http_parse_head(const struct http_parse *);
 struct http_head *http_parse_take_head(struct http_parse *);  /* the caller owns it now and frees with http_head_free */
 void http_head_free(struct http_head *);

@@ -1,6 +1,7 @@
 /* httpc.c - see httpc.h. Calls end in httpc_progress only, outside of every curl function, so that `done` may start, cancel and close. */
 #include "net/httpc_int.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "net/curlset.h"
@@ -138,6 +139,16 @@ on_data(char *p, size_t one, size_t n, void *ctx)
 	return CURL_WRITEFUNC_ERROR;
 }
 
+/* Per request, because a kept connection may outlive the certificate that opened it. */
+static bool
+peer_is_right(struct httpc_call *k)
+{
+	k->has_peer = curl_verify_peer(k->easy, &k->peer);
+	if (!k->has_peer || (k->expect_name[0] != '\0' && strcmp(k->expect_name, k->peer.name) != 0))
+		return false;
+	return clock_wall_ms() <= k->peer.not_after;
+}
+
 /* The first header line: the connection is there, so its identity can be noted, also when the connection was kept from before. */
 static size_t
 on_header(char *p, size_t one, size_t n, void *ctx)
@@ -146,8 +157,7 @@ on_header(char *p, size_t one, size_t n, void *ctx)
 
 	if (k->verify == NULL || k->has_peer)
 		return n;
-	k->has_peer = curl_verify_peer(k->easy, &k->peer);
-	k->wrong_peer = !k->has_peer || (k->expect_name[0] != '\0' && strcmp(k->expect_name, k->peer.name) != 0);
+	k->wrong_peer = !peer_is_right(k);
 	return k->wrong_peer ? 0 : n;
 }
 
@@ -211,7 +221,7 @@ explain(const struct httpc_call *k, struct httpc_response *r)
 	else if (k->verify != NULL && curl_verify_fault(k->verify)->code != OK)
 		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, fault_text(curl_verify_fault(k->verify)));
 	else if (k->wrong_peer)
-		(void)fault_set(&r->fault, r->err, "%.150s: the connection belongs to another peer than the one asked for", url);
+		(void)fault_set(&r->fault, r->err, "%.150s: the connection belongs to another peer than the one asked for, or its certificate has expired", url);
 	else
 		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, k->curl_text[0] != '\0' ? k->curl_text : curl_easy_strerror(k->code));
 }

@@ -348,7 +348,7 @@ is_running(const struct http_conn *c)
 
 	if (c->phase == PH_DRAIN || c->phase == PH_LINGER)
 		return true;
-	return r != NULL && !r->may_wait && !r->event_stream && r->state != RQ_HEAD;
+	return r != NULL && (!r->may_wait || r->state != RQ_PENDING) && !r->event_stream;
 }
 
 void
@@ -367,7 +367,9 @@ httpd_close(struct httpd *d, uint64_t drain_ms, void (*closed)(void *ctx), void 
 	d->listeners = NULL;
 	for (c = d->conns; c != NULL; c = next) {
 		next = c->next;
-		if (drain_ms == 0 || !is_running(c))
+		if (drain_ms > 0 && c->req == NULL && conn_queue(c) > 0)
+			conn_finish(c, false);          /* the end of an answer is still on its way */
+		else if (drain_ms == 0 || !is_running(c))
 			conn_close(c, "server closes");
 	}
 	if (drain_ms > 0 && drain_ms < d->tick_ms)

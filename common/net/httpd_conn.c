@@ -114,6 +114,10 @@ phase_timeout(struct http_conn *c)
 {
 	struct http_req *r = c->req;
 
+	if (c->phase == PH_IDLE && conn_queue(c) > 0) {         /* still taking the last answer: the write deadline watches */
+		conn_phase(c, PH_IDLE);
+		return;
+	}
 	if (c->phase == PH_BODY && (moved_in(c) - c->due_mark >= HTTP_MIN_MOVE || (r != NULL && r->body_paused))) {
 		conn_phase(c, PH_BODY);
 		return;

@@ -10,6 +10,7 @@
 #include <mbedtls/ecp.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/pem.h>
+#include <mbedtls/platform_util.h>
 #include <mbedtls/x509_csr.h>
 #include <stdio.h>
 #include <string.h>

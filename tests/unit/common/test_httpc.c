@@ -5,6 +5,7 @@
 #include "net_world.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct site {
@@ -344,6 +345,98 @@ test_wait_and_cancel(void **state)
 	assert_int_equal(a.err, ERR_CANCELED);
 }
 
+struct chain {
+	struct site *s;
+	struct answer a;
+	struct httpc_call *victim;
+	int left;
+};
+
+/* done may start, cancel and close. */
+static void
+on_link(void *ctx, const struct httpc_response *r)
+{
+	struct chain *c = ctx;
+	char url[64];
+	struct httpc_request q = { .url = url, .done = on_link, .ctx = c };
+
+	if (c->victim != NULL)
+		httpc_cancel(c->victim);
+	c->victim = NULL;
+	if (--c->left == 0) {
+		httpc_close(c->s->c, on_client_closed, c->s);
+		assert_int_equal(httpc_start(c->s->c, &q, NULL, NULL), ERR_STATE);
+		return;
+	}
+	(void)snprintf(url, sizeof(url), HTTP ":%u/who", c->s->port);
+	assert_int_equal(httpc_start(c->s->c, &q, NULL, NULL), OK);
+}
+
+static bool
+client_is_closed(void *ctx)
+{
+	return ((struct site *)ctx)->client_closed;
+}
+
+static void
+test_inside_done(void **state)
+{
+	struct site *s = site_open(false, TLS_AUTH_NONE);
+	struct chain c = { .s = s, .left = 20 };
+	struct httpc_request q = { .url = HTTP }, first;
+	char url[64];
+
+	client(s, NULL);
+	c.victim = start(s, &q, &c.a, "/wait");
+	(void)snprintf(url, sizeof(url), HTTP ":%u/who", s->port);
+	first = (struct httpc_request){ .url = url, .done = on_link, .ctx = &c };
+	assert_int_equal(httpc_start(s->c, &first, NULL, NULL), OK);
+	assert_true(world_run(&s->loop, client_is_closed, s));
+	assert_int_equal(c.left, 0);
+	assert_false(c.a.done);
+	s->c = NULL;
+	site_close(s);
+}
+
+static void
+test_no_such_host(void **state)
+{
+	struct site *s = site_open(false, TLS_AUTH_NONE);
+	struct answer a;
+
+	client(s, NULL);
+	get(s, "http://nothing.invalid", "/", &a);
+	assert_int_equal(a.err, ERR_UNREACHABLE);
+	get(s, "ftp://127.0.0.1", "/", &a);
+	assert_int_equal(a.err, ERR_INVAL);
+	site_close(s);
+}
+
+/* A kept connection whose certificate has expired meanwhile serves no further request. */
+static int64_t
+in_two_days(void)
+{
+	return (int64_t)time(NULL) * 1000 + 2 * DAY;
+}
+
+static void
+test_expired_meanwhile(void **state)
+{
+	struct site *s = site_open(true, TLS_AUTH_OPTIONAL);
+	struct httpc_tls t = as(NULL, s->fleet.ca);
+	struct answer a;
+
+	client(s, &t);
+	get(s, HTTPS, "/who", &a);
+	assert_int_equal(a.err, OK);
+	clock_replace(in_two_days, NULL);
+	get(s, HTTPS, "/who", &a);
+	clock_replace(NULL, NULL);
+	assert_int_equal(a.err, ERR_AUTH);
+	assert_non_null(strstr(a.text, "expired"));
+	site_close(s);
+}
+
 static bool
 sse_data(void *ctx, const uint8_t *p, size_t n)
 {
@@ -584,7 +677,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain), cmocka_unit_test(test_wait_and_cancel), cmocka_unit_test(test_sse), cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_pin), cmocka_unit_test(test_wrong_server), cmocka_unit_test(test_clients), cmocka_unit_test(test_handshake_budget),
-		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_unix), cmocka_unit_test(test_inside_done), cmocka_unit_test(test_no_such_host), cmocka_unit_test(test_expired_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,6 +283,74 @@ is_waiting(void *ctx)
 	return ((struct site *)ctx)->n_waiting > 0;
 }
 
+/* An answer larger than the socket takes still arrives when the client has closed its sending side. */
+static void
+test_half_close(void **state)
+{
+	struct site *s = site_open(&defaults);
+	uv_shutdown_t shut;
+	struct raw r;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	raw_open(&r, &s->loop, s->port);
+	assert_int_equal(buf_printf(&b, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n%060000d", 0), OK);
+	raw_send(&r, b.data, b.len);
+	assert_int_equal(uv_shutdown(&shut, (uv_stream_t *)&r.tcp, NULL), 0);
+	assert_true(world_run(&s->loop, raw_is_eof, &r));
+	assert_true(r.got.len > 60000);
+	buf_free(&b);
+	raw_free(&r);
+	site_close(s);
+}
+
+static bool
+has_continue(void *ctx)
+{
+	return raw_count(ctx, "HTTP/1.1 100 Continue\r\n\r\n") == 1;
+}
+
+static void
+test_continue(void **state)
+{
+	struct site *s = site_open(&defaults);
+	struct raw r;
+
+	raw_open(&r, &s->loop, s->port);
+	raw_text(&r, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	assert_true(world_run(&s->loop, has_continue, &r));
+	raw_text(&r, "abc");
+	assert_true(world_run(&s->loop, raw_is_eof, &r));
+	assert_int_equal(raw_count(&r, "200 OK"), 1);
+	raw_free(&r);
+	/* refused before the body is invited */
+	talk(s, &r, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 300000\r\n\r\n");
+	assert_int_equal(raw_count(&r, "100 Continue"), 0);
+	assert_int_equal(raw_count(&r, "413 "), 1);
+	raw_free(&r);
+	site_close(s);
+}
+
+/* Closing lets an answer finish that the client is still taking. */
+static void
+test_drain(void **state)
+{
+	struct site *s = site_open(&defaults);
+	struct raw r;
+
+	raw_open(&r, &s->loop, s->port);
+	raw_text(&r, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (s->proceeds == 0)
+		(void)uv_run(&s->loop, UV_RUN_ONCE);
+	httpd_close(s->d, 4000, on_site_closed, s);
+	assert_true(world_run(&s->loop, raw_is_eof, &r));
+	assert_int_equal(raw_count(&r, "\r\n0\r\n\r\n"), 1);
+	raw_free(&r);
+	assert_true(world_end(&s->loop));
+	assert_true(s->closed);
+	free(s);
+}
+
 static bool
 is_canceled(void *ctx)
 {
@@ -611,7 +679,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_simple), cmocka_unit_test(test_refusals), cmocka_unit_test(test_pipeline), cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_simple), cmocka_unit_test(test_refusals), cmocka_unit_test(test_pipeline), cmocka_unit_test(test_wait), cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_continue), cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_many_wait), cmocka_unit_test(test_slow), cmocka_unit_test(test_big_head), cmocka_unit_test(test_file),
 		cmocka_unit_test(test_stream), cmocka_unit_test(test_upload), cmocka_unit_test(test_caps), cmocka_unit_test(test_reads_nothing), cmocka_unit_test(test_local_only),
 	};
