@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define EXPIRE_EVERY_MS 10000
+#define EXPIRE_EVERY_MS 2000
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_ROWS 5000      /* a bite that keeps the queue responsive */
 #define FEED_EVERY_MS 600000
@@ -15,13 +15,17 @@
 struct duty {
 	struct job job;
 	struct console *c;
+	bool changed;
 };
 
 static enum err
 run_expire(struct job *job, void *ctx)
 {
-	(void)job;
-	return store_tasks_expire(ctx, clock_wall_ms());
+	struct duty *d = (struct duty *)job;
+	enum err e = store_tasks_expire(ctx, clock_wall_ms());
+
+	d->changed = e == OK && db_changes(ctx) > 0;
+	return e;
 }
 
 static enum err
@@ -48,6 +52,10 @@ run_feed(struct job *job, void *ctx)
 static void
 duty_done(struct job *job, enum err result)
 {
+	struct duty *d = (struct duty *)job;
+
+	if (d->changed)
+		(void)waiters_wake_kind(d->c->waiters, "task");
 	if (result != OK)
 		log_error("upkeep", "error=%s", err_word(result));
 	free(job);

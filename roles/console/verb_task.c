@@ -119,16 +119,36 @@ all_done(const cJSON *t)
 	return true;
 }
 
+static int
+show_once(struct cli *c, const char *id, struct cli_reply *r)
+{
+	struct buf path;
+	int code = CLI_INTERNAL;
+
+	memset(r, 0, sizeof(*r));
+	buf_init(&path, LIMIT_PATH);
+	if (buf_printf(&path, "/v1/tasks/%s", id) == OK)
+		code = cli_request(c, "GET", buf_text(&path), NULL, 0, 0, r);
+	buf_free(&path);
+	return code;
+}
+
 /* Follows the task until every agent has ended it or the time is over. */
 static int
 wait_for(struct cli *c, const char *id, uint64_t timeout_ms, struct cli_reply *r)
 {
 	uint64_t end = clock_mono_ms() + timeout_ms, rev = 0, now;
 	struct buf path;
-	int code = CLI_OK;
+	int code;
 
-	memset(r, 0, sizeof(*r));
 	buf_init(&path, LIMIT_PATH);
+	code = show_once(c, id, r);
+	if (code == CLI_OK && json_get_u64(r->body, "rev", JSON_MAX_INT, &rev, NULL) != OK)
+		code = CLI_INTERNAL;
+	if (code != CLI_OK || cJSON_IsTrue(json_get(r->body, "ended"))) {
+		buf_free(&path);
+		return code;
+	}
 	while (code == CLI_OK && (now = clock_mono_ms()) < end) {
 		uint64_t step = (end - now + 999) / 1000;
 		struct cli_reply next;
@@ -159,7 +179,6 @@ show(struct cli *c, const char *id)
 	const char *text = args_value(&c->args, "--timeout");
 	uint64_t timeout = 3600000;
 	struct cli_reply r;
-	struct buf path;
 	bool wait = args_has(&c->args, "--wait");
 	int code;
 
@@ -167,15 +186,7 @@ show(struct cli *c, const char *id)
 		return cli_fail(CLI_USAGE, "'%s' is no task id", id);
 	if (text != NULL && text_duration_ms(text, strlen(text), &timeout) != OK)
 		return cli_fail(CLI_USAGE, "--timeout needs a duration such as 60s");
-	if (wait) {
-		code = wait_for(c, id, timeout, &r);
-	} else {
-		buf_init(&path, LIMIT_PATH);
-		code = buf_printf(&path, "/v1/tasks/%s", id) != OK
-		           ? CLI_INTERNAL
-		           : cli_request(c, "GET", buf_text(&path), NULL, 0, 0, &r);
-		buf_free(&path);
-	}
+	code = wait ? wait_for(c, id, timeout, &r) : show_once(c, id, &r);
 	if (code != CLI_OK)
 		return code;
 	if (c->json)

@@ -133,15 +133,16 @@ finish(struct waiter *x, void (*call)(struct http_req *, void *))
 	call(req, arg);
 }
 
-size_t
-waiters_wake(struct waiters *w, const char *topic)
+/* Moves the waiters of a bucket that match to *woken; taken out first, because again() may add to the
+ * same topic. They stay counted until they are finished. */
+static struct waiter **
+collect(struct waiter *x, const char *topic, size_t n, struct waiter **end)
 {
-	struct waiter *x = w->buckets[bucket_of(topic)], *next, *woken = NULL, **end = &woken;
-	size_t n = 0;
+	struct waiter *next;
 
-	for (; x != NULL; x = next) { /* taken out first: again() may add to the same topic */
+	for (; x != NULL; x = next) {
 		next = x->next;
-		if (strcmp(x->topic, topic) != 0)
+		if (strncmp(x->topic, topic, n) != 0)
 			continue;
 		*x->at = x->next;
 		if (x->next != NULL)
@@ -150,11 +151,41 @@ waiters_wake(struct waiters *w, const char *topic)
 		x->next = NULL;
 		*end = x;
 		end = &x->next;
+	}
+	return end;
+}
+
+static size_t
+finish_all(struct waiter *const *woken)
+{
+	size_t n = 0;
+
+	while (*woken != NULL) { /* finish takes the head off */
+		finish(*woken, (*woken)->calls->again);
 		n++;
 	}
-	while (woken != NULL)
-		finish(woken, woken->calls->again);
 	return n;
+}
+
+size_t
+waiters_wake(struct waiters *w, const char *topic)
+{
+	struct waiter *woken = NULL;
+
+	(void)collect(w->buckets[bucket_of(topic)], topic, strlen(topic) + 1, &woken);
+	return finish_all(&woken);
+}
+
+size_t
+waiters_wake_kind(struct waiters *w, const char *kind)
+{
+	struct waiter *woken = NULL, **end = &woken;
+	char prefix[WAITER_TOPIC];
+
+	waiters_topic(prefix, kind, "");
+	for (size_t i = 0; i < BUCKETS; i++)
+		end = collect(w->buckets[i], prefix, strlen(prefix), end);
+	return finish_all(&woken);
 }
 
 bool

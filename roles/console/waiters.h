@@ -30,6 +30,8 @@ struct waiter_calls {
 MUST_CHECK enum err waiters_add(struct waiters *w, const char *topic, uint64_t deadline_ms,
     struct http_req *req, const struct waiter_calls *calls, void *arg);
 size_t waiters_wake(struct waiters *w, const char *topic); /* how many there were */
+/* Every topic of a kind: "task". */
+size_t waiters_wake_kind(struct waiters *w, const char *kind);
 bool waiters_has(const struct waiters *w, const char *topic);
 void waiters_tick(struct waiters *w, uint64_t now_ms);     /* monotonic time */
 size_t waiters_count(const struct waiters *w);
