@@ -26,16 +26,18 @@ write_file(const struct options *o, const char *name, const struct buf *b, unsig
 static enum err
 read_file(const struct options *o, const char *name, struct buf *b, struct fault *f)
 {
+	struct fault own = { 0 };
 	char path[STATE_PATH];
 	enum err e;
 
 	buf_init(b, LIMIT_PEM);
 	e = options_path(o, name, path, f);
-	if (e == OK)
-		e = file_read(path, b, f);
+	if (e != OK)
+		return e;
+	e = file_read(path, b, &own);
 	if (e == ERR_NOTFOUND)
-		(void)fault_set(f, e, "%s is missing: run atalaia-console init first", path);
-	return e;
+		return fault_set(f, e, "%s is missing: run atalaia-console init first", path);
+	return e == OK ? OK : fault_set(f, e, "%s", fault_text(&own));
 }
 
 /* New key and certificate for this console under the signing CA. */
