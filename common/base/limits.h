@@ -89,6 +89,9 @@
 #define LIMIT_INTAKE_UIDS 32            /* user ids that may post detections */
 #define LIMIT_INTAKE_SENDERS 64         /* user ids whose rate is remembered */
 #define LIMIT_EMIT_MEMORY 1048576       /* own events that wait for a disk that fails */
+#define LIMIT_CLAMD_REPLY 8192          /* one reply: a path and a name */
+#define LIMIT_ENGINE_OUTPUT 262144      /* output of a load test that is kept */
+#define LIMIT_SAMPLE_BYTES 1048576      /* one canary or clean sample */
 #define LIMIT_RETRY_AFTER_S 3600        /* a receiver may ask for no longer silence */
 
 /* The agent. */

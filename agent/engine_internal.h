@@ -1,0 +1,125 @@
+/* engine_internal.h - shared by engine*.c only. */
+#ifndef ATALAIA_AGENT_ENGINE_INTERNAL_H
+#define ATALAIA_AGENT_ENGINE_INTERNAL_H
+
+#include "engine.h"
+
+#include "base/buf.h"
+#include "proto/clamd.h"
+
+#define ENGINE_SAMPLES 32
+
+enum engine_kind { ENGINE_GATE, ENGINE_RELOAD, ENGINE_PROBE };
+
+/* What an engine can do. Each starts and later calls engine_job_end exactly once; stop abandons what
+ * is under way and returns at once (its callbacks must not touch the job any more). */
+struct engine_ops {
+	enum err (*gate)(struct engine_job *j, struct fault *f);
+	enum err (*reload)(struct engine_job *j, struct fault *f);
+	enum err (*probe)(struct engine_job *j, struct fault *f);
+	void (*stop)(struct engine_job *j);
+	/* One look at its health; ends in engine_seen. NULL: always up. */
+	void (*look)(struct engine *e);
+};
+extern const struct engine_ops engine_clamd_ops, engine_command_ops, engine_none_ops;
+
+/* Files that every set must detect, and files that none may. Read by a worker. */
+struct engine_sample {
+	char name[128];
+	bool must_hit;
+	bool marker;
+	struct buf bytes;
+};
+struct engine_samples {
+	struct engine_sample item[ENGINE_SAMPLES];
+	size_t n;
+};
+
+struct engine_ask;
+struct engine_run;
+
+struct engine_job {
+	struct engine *e;
+	enum engine_kind kind;
+	char set[1100], feed[80];
+	uint64_t version, began;
+	bool marker;
+	engine_cb cb;
+	void *ctx;
+	uv_timer_t deadline, pause;      /* pause: between two tries of a probe */
+	uv_work_t work;
+	bool working, ended, canceled;
+	unsigned open_handles;
+	struct engine_samples samples;
+	enum err loaded;                 /* of the samples */
+	struct fault load_fault;
+	uint64_t set_bytes, memory;      /* for the memory check */
+	size_t at;                       /* sample that is being scanned */
+	bool marker_seen;
+	struct engine_ask *ask;
+	struct engine_run *run;
+	int fd[ENGINE_SAMPLES];          /* samples as files in memory, for a child */
+	void (*loaded_then)(struct engine_job *j);
+	struct engine_outcome out;
+	struct engine_job *next;
+};
+
+struct engine {
+	struct engine_options o;
+	const struct engine_ops *ops;
+	uv_timer_t watch;
+	struct engine_job *jobs;
+	struct engine_ask *look_ask;
+	bool up, known, closing;
+	unsigned misses;
+	int64_t since;                   /* wall ms */
+	char version[CLAMD_NAME], error[200];
+	char current[1100];              /* set of the last reload */
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+/* Ends the job; first call wins. rule is a word. */
+void engine_job_end(struct engine_job *j, enum err e, const char *rule, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* Loads samples in a worker, then calls then from the loop, unless the job ended meanwhile. */
+void engine_job_load(struct engine_job *j, void (*then)(struct engine_job *j));
+/* engine_clamscan.c */
+enum err engine_clamscan_gate(struct engine_job *j, struct fault *f);
+/* A look's outcome. */
+void engine_seen(struct engine *e, bool up, const char *version, const char *error);
+
+/* Blocking. builtin: with EICAR as a canary. The marker is added when feed is not NULL. */
+MUST_CHECK enum err engine_samples_load(struct engine_samples *s, const char *canaries,
+    const char *clean, bool builtin, const char *feed, uint64_t version, struct fault *f);
+/* Blocking: bytes of the files in a folder, its sub-folders left away. */
+uint64_t engine_set_bytes(const char *set);
+void engine_samples_free(struct engine_samples *s);
+/* Is this verdict what the sample must get? signature NULL: clean. Says otherwise in rule and text. */
+MUST_CHECK bool engine_sample_right(const struct engine_sample *s, const char *signature,
+    const char *feed, uint64_t version, const char **rule, char *text, size_t size);
+
+/* engine_ask.c: one request to clamd. done exactly once unless canceled; never inside the call. */
+struct engine_answer {
+	enum err err;                    /* UNREACHABLE, TIMEOUT, CLOSED, PARSE... */
+	struct clamd_reply reply;
+};
+MUST_CHECK enum err engine_ask(struct engine_ask **out, uv_loop_t *loop, const char *socket,
+    const void *request, size_t n, unsigned timeout_ms,
+    void (*done)(void *ctx, const struct engine_answer *a), void *ctx);
+void engine_ask_cancel(struct engine_ask *a); /* done will not be called; NULL is fine */
+
+/* engine_run.c: one child with its output. */
+struct engine_ran {
+	int64_t status;                  /* -1: a signal ended it */
+	int signal;
+	const char *out, *err;           /* text, cut at a limit */
+	bool cut;
+};
+/* argv[0] is a path. fds[i] is inherited as descriptor 3 + i. */
+MUST_CHECK enum err engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv,
+    const int *fds, size_t n_fds, void (*done)(void *ctx, const struct engine_ran *r), void *ctx,
+    struct fault *f);
+void engine_run_cancel(struct engine_run *r); /* kills; done will not be called; NULL is fine */
+
+#endif

@@ -1,0 +1,154 @@
+#include "proto/clamd.h"
+
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHUNK 65536 /* of INSTREAM; any size below StreamMaxLength will do */
+
+static void
+keep_text(struct clamd_reply *out, const char *p, size_t n)
+{
+	struct buf b;
+
+	buf_init(&b, CLAMD_NAME - 1);
+	if (text_printable(&b, (const uint8_t *)p, n, 60) == OK || b.len > 0)
+		(void)snprintf(out->text, sizeof out->text, "%s", buf_text(&b));
+	else
+		(void)snprintf(out->text, sizeof out->text, "?");
+	buf_free(&b);
+}
+
+static bool
+ends_with(const char *p, size_t n, const char *tail, size_t *rest)
+{
+	size_t len = strlen(tail);
+
+	if (n < len || memcmp(p + n - len, tail, len) != 0)
+		return false;
+	*rest = n - len;
+	return true;
+}
+
+/* The last ": " parts what was scanned from the verdict; paths may hold it as well. */
+static const char *
+verdict(const char *p, size_t n)
+{
+	for (size_t i = n; i > 1; i--)
+		if (p[i - 2] == ':' && p[i - 1] == ' ')
+			return p + i;
+	return p;
+}
+
+static enum err
+take_id(struct clamd_reply *out, const char **p, size_t *n)
+{
+	const char *colon = memchr(*p, ':', *n);
+	size_t len = colon != NULL ? (size_t)(colon - *p) : 0;
+
+	if (colon == NULL || text_u32(*p, len, UINT32_MAX, &out->id) != OK || *n < len + 2 ||
+	    colon[1] != ' ')
+		return ERR_PARSE;
+	out->has_id = true;
+	*p += len + 2;
+	*n -= len + 2;
+	return OK;
+}
+
+enum err
+clamd_parse(struct clamd_reply *out, const char *p, size_t n, bool session)
+{
+	const char *v;
+	size_t rest, len;
+
+	memset(out, 0, sizeof *out);
+	while (n > 0 && (p[n - 1] == '\n' || p[n - 1] == '\r'))
+		n--;
+	if (n == 0 || (session && take_id(out, &p, &n) != OK))
+		return ERR_PARSE;
+	v = verdict(p, n);
+	len = n - (size_t)(v - p);
+	keep_text(out, p, n);
+	if (text_eq(p, n, "PONG")) {
+		out->kind = CLAMD_PONG;
+	} else if (text_eq(p, n, "RELOADING")) {
+		out->kind = CLAMD_RELOADING;
+	} else if (n > 7 && memcmp(p, "ClamAV ", 7) == 0) {
+		out->kind = CLAMD_VERSION;
+	} else if (v != p && ends_with(v, len, " FOUND", &rest) && rest > 0) {
+		out->kind = CLAMD_FOUND;
+		keep_text(out, v, rest);
+	} else if (v != p && text_eq(v, len, "OK")) {
+		out->kind = CLAMD_CLEAN;
+	} else {
+		out->kind = ends_with(p, n, "ERROR", &rest) || text_eq(p, n, "UNKNOWN COMMAND") ||
+			    text_eq(p, n, "COMMAND UNAVAILABLE") || text_eq(p, n, "COMMAND READ TIMED OUT")
+			? CLAMD_FAILED
+			: CLAMD_OTHER;
+	}
+	return OK;
+}
+
+bool
+clamd_is_marker(const char *signature, const char *feed, uint64_t version)
+{
+	char want[CLAMD_NAME], loose[CLAMD_NAME + 16];
+	int n = snprintf(want, sizeof want, "Atalaia.Marker.%s.%" PRIu64, feed, version);
+
+	if (n < 0 || (size_t)n >= sizeof want)
+		return false;
+	(void)snprintf(loose, sizeof loose, "%s.UNOFFICIAL", want);
+	return strcmp(signature, want) == 0 || strcmp(signature, loose) == 0;
+}
+
+enum err
+clamd_marker_content(struct buf *out, const char *feed, uint64_t version)
+{
+	return buf_printf(out, "atalaia marker %s %" PRIu64 "\n", feed, version);
+}
+
+static enum err
+put_length(struct buf *out, size_t n)
+{
+	const uint8_t be[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+
+	return buf_append(out, be, sizeof be);
+}
+
+enum err
+clamd_instream(struct buf *out, const void *p, size_t n)
+{
+	const uint8_t *bytes = p;
+	enum err e = buf_append(out, "zINSTREAM", 10);
+
+	while (e == OK && n > 0) {
+		size_t piece = n < CHUNK ? n : CHUNK;
+
+		e = put_length(out, piece);
+		if (e == OK)
+			e = buf_append(out, bytes, piece);
+		bytes += piece;
+		n -= piece;
+	}
+	return e == OK ? put_length(out, 0) : e;
+}
+
+enum err
+clamd_eicar(struct buf *out)
+{
+	static const char *const parts[] = { "X5O!P%@AP[4\\PZX54(P^)", "7CC)7}$EICAR-STANDARD-",
+		"ANTIVIRUS-TEST-", "FILE!$H+H*" };
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < sizeof parts / sizeof parts[0]; i++)
+		e = buf_puts(out, parts[i]);
+	return e;
+}
+
+enum err
+clamd_clean_sample(struct buf *out)
+{
+	return buf_puts(out, "This is a clean sample of Atalaia. No signature may hit it.\n");
+}
