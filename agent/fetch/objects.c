@@ -1,6 +1,7 @@
 /* objects.c - see objects.h */
 #include "objects.h"
 
+#include "base/log.h"
 #include "base/text.h"
 #include "os/file.h"
 
@@ -49,6 +50,22 @@ empty_build(const struct objects *o, struct fault *f)
 	return e;
 }
 
+/* Temporary names of file_replace that a killed run left beside our own files. */
+static enum err
+sweep_temporary(const struct objects *o, struct fault *f)
+{
+	DIR *d = opendir(o->work);
+	struct dirent *e;
+
+	if (d == NULL)
+		return fault_sys(f, errno, "cannot open %s", o->work);
+	while ((e = readdir(d)) != NULL)
+		if (strstr(e->d_name, ".tmp-") != NULL && unlinkat(dirfd(d), e->d_name, 0) != 0)
+			log_warn("fetch.sweep", "file=%s removed=no", log_q(e->d_name));
+	(void)closedir(d);
+	return OK;
+}
+
 enum err
 objects_open(struct objects *o, const char *work, struct fault *f)
 {
@@ -64,6 +81,8 @@ objects_open(struct objects *o, const char *work, struct fault *f)
 		e = file_lock(path, &o->lock, f);
 	if (e == OK)
 		e = empty_build(o, f);
+	if (e == OK)
+		e = sweep_temporary(o, f);
 	if (e == OK)
 		e = make_folders(o, f);
 	if (e != OK)

@@ -1,0 +1,165 @@
+"""Death and a failing disk at every call that matters: what was there stays whole, the next run is right and
+leaves nothing behind. FETCH_SWEEP_STEP=1 tries every point (minutes); by default every few."""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import feedmaker
+import fetcher
+import liars
+import world
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_fetch_mirror import served, variant, verify_tree  # noqa: E402
+
+HOST = "127.0.50.5"
+STEP = int(os.environ.get("FETCH_SWEEP_STEP", "11"))
+KINDS = ("write", "fsync", "rename", "open", "close", "unlink", "ftruncate")
+PACK = {f"r/{i}.yar": b"rule %d {}" % i for i in range(3)}
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    source = pathlib.Path(__file__).parent.parent / "torture" / "faultshim.c"
+    out = tmp_path_factory.mktemp("shim") / "faultshim.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", out, source, "-ldl"], check=True)
+    return out
+
+
+@pytest.fixture
+def feed(tmp_path):
+    f = feedmaker.Feed(tmp_path / "pub" / "signatures")
+    f.publish({**variant(0), "p.pack": feedmaker.pack(PACK)}, packs=("p.pack",))
+    return f
+
+
+@pytest.fixture
+def server(feed):
+    with liars.Http(feed.folder.parent, HOST) as s:
+        yield s
+
+
+def copy(a, b):
+    shutil.rmtree(b, ignore_errors=True)
+    subprocess.run(["cp", "-a", a, b], check=True)
+
+
+def listing(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def run_with(shim, config, fault, count=None):
+    env = {"LD_PRELOAD": str(shim), "ATALAIA_LOG": "error", "FAULT": fault}
+    if count:
+        env["FAULT_COUNT"] = str(count)
+    f = fetcher.Fetch(None, env=env)
+    try:
+        f.send({"type": "config", **config})
+    except BrokenPipeError:
+        pass  # it died before it could read
+    f.process.wait(30)
+    for r in f.readers:
+        r.join(5)
+    return f
+
+
+def counts(shim, config, file):
+    assert run_with(shim, config, "write:0", file).process.returncode == 0
+    text = file.read_text()
+    file.unlink()
+    return {k: int(v) for k, v in (x.split("=") for x in text.split())}
+
+
+def points(numbers, action):
+    every = [(k, n) for k in KINDS for n in range(1, numbers[k] + 1)]
+    return [f"{k}:{n}:{action}" for k, n in every[len(action) % STEP::STEP]]
+
+
+def sweep(shim, template, live, config, count_file, check, action):
+    """One run per point on a fresh copy; then one clean run, which must look like an undisturbed one."""
+    copy(template, live)
+    numbers = counts(shim, config, count_file)
+    copy(template, live)
+    assert fetcher.run(config)["outcome"] == "updated"
+    want = listing(live)
+    tried = points(numbers, action)
+    for fault in tried:
+        copy(template, live)
+        f = run_with(shim, config, fault)
+        if action != "kill":
+            results = f.of("result")
+            assert not results or results[0]["outcome"] != "updated" or check(True), fault
+        check(False)
+        r = fetcher.run(config)
+        assert r["outcome"] in ("updated", "current"), (fault, r)
+        assert check(True), fault
+        assert listing(live) == want, fault
+    assert len(tried) > 20 / STEP
+
+
+@pytest.mark.parametrize("action", ["kill", "ENOSPC", "EIO"])
+def test_a_set_survives(feed, server, shim, tmp_path, action):
+    template, live = tmp_path / "template", tmp_path / "live"
+    named = fetcher.sources(("m", server))
+    r = fetcher.run(fetcher.set_config(template, feed.root_file, named))
+    fetcher.activate(template, r["version"])
+    feed.publish({**variant(1), "p.pack": feedmaker.pack({**PACK, "r/1.yar": b"new"})},
+                 packs=("p.pack",))
+    want = {1: variant(0), 2: variant(1)}
+
+    def check(done):
+        for v in (1, 2):
+            folder = live / "sets" / str(v)
+            if v == 1 or done or folder.exists():
+                for name, data in want[v].items():
+                    assert (folder / name).read_bytes() == data
+                assert len(listing(folder)) == 6
+        assert os.readlink(live / "current") == "sets/1"
+        return True
+
+    sweep(shim, template, live, fetcher.set_config(live, feed.root_file, named, current=1),
+          live / "work" / "count", check, action)
+
+
+@pytest.mark.parametrize("action", ["kill", "ENOSPC"])
+def test_a_mirror_survives(feed, server, shim, tmp_path, action):
+    template, live = tmp_path / "template", tmp_path / "live"
+    named = fetcher.sources(("m", server))
+    fetcher.run(fetcher.mirror_config(template, feed.root_file, named))
+    feed.publish({**variant(1), "p.pack": feedmaker.pack({**PACK, "r/1.yar": b"new"})},
+                 packs=("p.pack",))
+
+    def check(done):
+        v = verify_tree(served(live))
+        assert v == 2 if done else v in (1, 2)
+        return True
+
+    sweep(shim, template, live, fetcher.mirror_config(live, feed.root_file, named, current=1),
+          live / "work" / "signatures" / "count", check, action)
+
+
+def test_a_full_disk_fails_and_heals(feed, server, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = world.run(["mount", "-t", "tmpfs", "-o", "size=700k", "none", disk])
+    if made.returncode != 0:
+        pytest.skip("no small disk here")
+    try:
+        config = fetcher.set_config(disk / "s", feed.root_file, fetcher.sources(("m", server)))
+        filler = disk / "filler"
+        filler.write_bytes(b"x" * 400000)
+        r = fetcher.run(config)
+        assert r["outcome"] == "failed" and r["errors"][-1]["error"] == "no-space"
+        assert not (disk / "s" / "sets" / "1").exists()
+        filler.unlink()
+        assert fetcher.run({**config, "disk_floor": 0})["outcome"] in ("updated", "failed")
+        subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+        assert fetcher.run(config)["outcome"] == "updated"
+    finally:
+        world.run(["umount", "-l", disk])
