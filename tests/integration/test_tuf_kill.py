@@ -9,7 +9,7 @@ import sweep
 import tufsim
 from tufworld import program, tuf  # noqa: F401  (fixture)
 
-STEP = int(os.environ.get("TUF_KILL_STEP", "11"))
+STEP = int(os.environ.get("TUF_KILL_STEP", "7"))
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here")

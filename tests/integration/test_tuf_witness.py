@@ -1,9 +1,5 @@
 """tuf-client against repositories that @tufjs/models wrote, good ones and hostile ones."""
-import functools
-import http.server
 import json
-import os
-import threading
 
 import pytest
 
@@ -21,32 +17,22 @@ def steps(witness, tmp_path_factory):
 
 
 class Site:
-    """Serves one step after the other under the same address."""
+    """Shows one step after the other under the same address."""
 
     def __init__(self, folder):
-        self.folder, self.step = folder, "first"
-        site = self
+        self.folder, self.server = folder, tufsim.FolderServer(folder / "first")
 
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def translate_path(self, path):
-                return os.path.join(site.folder, site.step, path.lstrip("/"))
-
-            def log_message(self, *_):
-                pass
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=functools.partial(self.http.serve_forever, 0.02), daemon=True).start()
+    def show(self, step):
+        self.server.folder = str(self.folder / step)
 
 
 @pytest.fixture
 def world(steps, tmp_path):
-    site = Site(str(steps))
-    c = tufsim.Client(program(), str(tmp_path), site.url)
+    site = Site(steps)
+    c = tufsim.Client(program(), str(tmp_path), site.server.url)
     assert c.init((steps / "initial.json").read_bytes()), c.stderr
     yield site, c
-    site.http.shutdown()
-    site.http.server_close()
+    site.server.close()
 
 
 def test_the_simulator_is_a_repository_to_tuf_js_too(witness, tmp_path):
@@ -74,11 +60,11 @@ def test_first_update(world):
 def test_updates_with_all_root_keys_changed(world):
     site, c = world
     assert c.refresh(), c.stderr
-    site.step = "second"
+    site.show("second")
     assert c.download("set/data.hdb", "team/more"), c.stderr
     assert c.target("set/data.hdb") == b"one\ntwo\n"
     assert c.versions() == (2, 2, 2, 2)
-    site.step = "third"
+    site.show("third")
     assert c.refresh(), c.stderr
     assert c.versions() == (2, 4, 4, 4)
 
@@ -96,12 +82,12 @@ def test_updates_with_all_root_keys_changed(world):
 ])
 def test_hostile_repositories(world, step, since, kept):
     site, c = world
-    site.step = since
+    site.show(since)
     assert c.refresh(), c.stderr
-    site.step = step
+    site.show(step)
     assert not c.refresh()
     assert c.versions() == kept
-    site.step = "third"
+    site.show("third")
     assert c.refresh(), c.stderr
     assert c.versions() == (2, 4, 4, 4)
 
@@ -109,6 +95,6 @@ def test_hostile_repositories(world, step, since, kept):
 def test_replaced_target_bytes(world):
     site, c = world
     assert c.download("set/data.hdb")
-    site.step = "target-bytes"
+    site.show("target-bytes")
     assert not c.download("set/data.hdb", "team/more")
     assert c.target("set/data.hdb") == b"one\n" and c.target("team/more") is None

@@ -183,6 +183,7 @@ class Repo:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: 40 ms each otherwise
 
     def do_GET(self):
         repo, path = self.server.repo, self.path.lstrip("/")
@@ -211,6 +212,32 @@ class Server:
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.http.repo = repo
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class FolderServer:
+    """Serves the files of a folder; `folder` may be changed while it runs."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        outer = self
+
+        class FolderHandler(http.server.SimpleHTTPRequestHandler):
+            disable_nagle_algorithm = True
+
+            def translate_path(self, path):
+                return os.path.join(outer.folder, urllib.parse.unquote(path).lstrip("/"))
+
+            def log_message(self, *_):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FolderHandler)
+        self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
