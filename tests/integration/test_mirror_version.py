@@ -112,36 +112,37 @@ def test_retry_after_spreads_over_the_budget(procs, bin_dir, tmp_path):
     assert get(m, "/v1/signatures/timestamp")[0].getheader("Retry-After") is None
 
 
+def held(sock):
+    """True while the server neither answers nor closes."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        pass
+    return False
+
+
 def test_waiters_per_address(procs, bin_dir, tmp_path):
     m = Mirror(procs, bin_dir, tmp_path, waiters_per_address=3, nat_addresses="127.0.0.7",
                waiters_per_nat=6)
     m.publish("f", 1)
     wait_for(lambda: get(m, "/v1/f/timestamp")[0].status == 200, 5, "a feed")
 
-    def held(source, n):
+    def hold(source, n):
         socks = []
         for _ in range(n):
             s = socket.create_connection((m.address, m.version), 5, source_address=(source, 0))
             s.sendall(b"GET /v1/f/timestamp?have=1&wait=30 HTTP/1.1\r\nHost: x\r\n\r\n")
-            socks.append(s)
-        time.sleep(0.3)
-        alive = 0
-        for s in socks:
             s.setblocking(False)
-            try:
-                alive += s.recv(1, socket.MSG_PEEK) != b"" and False
-            except BlockingIOError:
-                alive += 1
-            except ConnectionError:
-                pass
-        return alive, socks
+            socks.append(s)
+        return socks
 
-    alive, keep = held("127.0.0.1", 5)
-    assert alive == 3
-    alive, keep2 = held("127.0.0.7", 8)
-    assert alive == 6
+    few, many = hold("127.0.0.5", 5), hold("127.0.0.7", 8)
+    wait_for(lambda: sum(map(held, few)) == 3, 5, "three held")
+    wait_for(lambda: sum(map(held, many)) == 6, 5, "six held")
     assert get(m, "/v1/f/timestamp", source="127.0.0.9")[0].status == 200
-    for s in keep + keep2:
+    for s in few + many:
         s.close()
 
 

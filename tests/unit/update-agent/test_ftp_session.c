@@ -88,7 +88,7 @@ static const struct golden table[] = {
 	       "is the current folder.\r\n"
 	       "<FOLDER >\n250 Folder changed.\r\n257 \"/\" is the current folder.\r\n<FOLDER "
 	       "nope>\n" GONE "<FOLDER >\n250 Folder changed.\r\n<FOLDER d>\n250 Folder "
-			      "changed.\r\n257 \"/d\" is the current folder.\r\n"
+	       "changed.\r\n257 \"/d\" is the current folder.\r\n"
 	       "<FOLDER >\n250 Folder changed.\r\n" },
 	{ "lists", false, false,
 	    LOGIN "PASV\r\nLIST -la\r\nPASV\r\nNLST -a -l d\r\nPASV\r\nMLSD d\r\nPASV\r\nLIST "
