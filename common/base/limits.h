@@ -95,5 +95,13 @@
 #define LIMIT_RETRY_AFTER_S 3600        /* a receiver may ask for no longer silence */
 
 /* The agent. */
+#define LIMIT_PEM_BYTES 65536         /* a key, a certificate, or two CAs during a rotation */
+#define LIMIT_ENROLMENT_BYTES 1048576 /* sources and feeds of one PC */
+#define LIMIT_JOURNAL_ROWS 10000      /* tasks of seven days; a console that sends more is refused */
+#define LIMIT_TASK_PATH 4000          /* below PATH_MAX: a path or a setting in a task */
+#define LIMIT_SCAN_PATHS 64
+#define LIMIT_ROLE_SETTINGS 32
+#define LIMIT_TASK_RESULT 65536       /* stored outcome of one task */
+#define LIMIT_TASK_WATCHERS 32        /* progress streams, one for each connection of 2222 */
 
 #endif
