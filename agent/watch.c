@@ -29,7 +29,7 @@ struct watch {
 	struct httpc_call *poll, *ask;
 	void (*answer)(void *ctx, const void *body, size_t n, const char *why);
 	uv_timer_t timer;
-	bool paused, closing;
+	bool paused, closing, told;      /* told: the owner is busy with our news */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -103,7 +103,7 @@ poll_done(void *ctx, const struct httpc_response *r)
 		poll_failed(w, r);
 		return;
 	}
-	w->paused = true;
+	w->paused = w->told = true;
 	log_debug("watch.news", "feed=%s source=%s", w->feed, w->asked.name);
 	w->owner.news(w->ctx, &w->asked, r->body, r->len, retry_after(r));
 }
@@ -210,11 +210,12 @@ watch_pause(struct watch *w)
 void
 watch_resume(struct watch *w, bool useful)
 {
-	if (!useful && w->asked.name[0] != '\0')
+	if (w->told && !useful)
 		source_failed(health_of(w, w->asked.name), clock_mono_ms(), w->retry_ms, 0,
 		    rand_below(1024), "said there was news, and there was none");
-	else if (w->asked.name[0] != '\0')
+	else if (w->told)
 		source_worked(health_of(w, w->asked.name));
+	w->told = false;
 	w->paused = false;
 	next_poll(w);
 }
