@@ -91,6 +91,8 @@ const struct conf_option agent_options[] = {
 	    "mirror: follow the sources; origin: serve what is published into root"),
 	ROW("update-agent", "root", CONF_STRING, role_root, "",
 	    "folder to serve, default <state>/mirror/root"),
+	ROW("update-agent", "upstream", CONF_LIST, role_upstream, "",
+	    "mirrors to follow before the server: host, or host/ftp/http/version ports"),
 #define X(name, help) ROW("update-agent", #name, CONF_STRING, serve_##name, "", help),
 	CONF_SERVE_LIST(X)
 #undef X

@@ -16,16 +16,13 @@
 
 #define POLICIES_HEAD_START_MS 30000u
 
-static void
-initial_root(struct feed *fd)
+/* The root that enrolment brought, else the one that a package brought. */
+void
+agent_initial_root(const struct agent *a, const char *feed, char *dst, size_t size)
 {
-	const struct agent_conf *c = fd->agent->conf;
-
-	(void)snprintf(fd->root_json, sizeof fd->root_json, "%s/roots/%s.root.json", c->state,
-	    fd->name);
-	if (!file_exists(fd->root_json))
-		(void)snprintf(fd->root_json, sizeof fd->root_json, "%s/%s.root.json", c->roots,
-		    fd->name);
+	(void)snprintf(dst, size, "%s/roots/%s.root.json", a->conf->state, feed);
+	if (!file_exists(dst))
+		(void)snprintf(dst, size, "%s/%s.root.json", a->conf->roots, feed);
 }
 
 static enum err
@@ -47,7 +44,7 @@ feed_add(struct updates *u, const char *name, struct fault *f)
 	(void)snprintf(fd->dir, sizeof fd->dir, "%s/feeds/%s", a->conf->state, name);
 	fd->is_policies = strcmp(name, "policies") == 0;
 	buf_init(&fd->timestamp, 65536);
-	initial_root(fd);
+	agent_initial_root(a, name, fd->root_json, sizeof fd->root_json);
 	e = feed_store_load(&fd->facts, fd->dir, f);
 	if (e == OK)
 		e = watch_new(&fd->watch, a, name, a->conf->update_retry, &feed_watch_owner, fd);

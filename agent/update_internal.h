@@ -73,6 +73,11 @@ struct source_health *feed_health(struct feed *fd, const char *name);
 void feed_schedule(struct feed *fd, bool failed);
 unsigned feed_window_wait(const struct feed *fd); /* minutes, 0 = open */
 void feed_timer_start(struct feed *fd, uint64_t ms);
+unsigned local_minute(void);
+struct policy;
+/* The policy's duration when a file sets it, else the local one. */
+uint64_t policy_or(const struct policy *p, const char *path, uint64_t local);
+void agent_initial_root(const struct agent *a, const char *feed, char *dst, size_t size);
 size_t agent_sources(struct agent *a, struct source *out, size_t max, bool for_mirror);
 
 /* update_cycle.c */

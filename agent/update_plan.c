@@ -163,7 +163,7 @@ feed_plan(struct feed *fd, struct source_plan *plan, const struct source_health 
 	sources_plan(plan, list, count, h, n, &rules, clock_mono_ms());
 }
 
-static unsigned
+unsigned
 local_minute(void)
 {
 	time_t t = (time_t)(clock_wall_ms() / 1000);
@@ -193,11 +193,9 @@ feed_timer_start(struct feed *fd, uint64_t ms)
 	(void)uv_timer_start(&fd->timer, feed_on_timer, ms == 0 ? 1 : ms, 0);
 }
 
-static uint64_t
-from_policy(const struct feed *fd, const char *path, uint64_t local)
+uint64_t
+policy_or(const struct policy *p, const char *path, uint64_t local)
 {
-	const struct policy *p = policies_effective(fd->agent->policies);
-
 	if (strcmp(policy_origin(p, path), POLICY_BUILT_IN) == 0)
 		return local;
 	return policy_duration(p, path);
@@ -206,13 +204,14 @@ from_policy(const struct feed *fd, const char *path, uint64_t local)
 void
 feed_schedule(struct feed *fd, bool failed)
 {
+	const struct policy *p = policies_effective(fd->agent->policies);
 	const struct agent_conf *c = fd->agent->conf;
 	struct schedule_in in = { 0 };
 	struct source_plan plan;
 	uint64_t wait;
 
-	in.interval_ms = from_policy(fd, "update.interval", c->update_interval);
-	in.jitter_ms = from_policy(fd, "update.jitter", c->update_jitter);
+	in.interval_ms = policy_or(p, "update.interval", c->update_interval);
+	in.jitter_ms = policy_or(p, "update.jitter", c->update_jitter);
 	in.now = clock_mono_ms();
 	in.seed = rand_below(UINT32_MAX);
 	in.failed = failed;

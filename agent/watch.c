@@ -146,7 +146,7 @@ next_poll(struct watch *w)
 	(void)uv_timer_stop(&w->timer);
 	w->owner.plan(w->ctx, &plan, w->health, w->n_health);
 	for (size_t i = 0; i < plan.count; i++) {
-		if (plan.list[i].version == 0 || plan.list[i].kind == SOURCE_OWN)
+		if (plan.list[i].version == 0)
 			continue;
 		if (send_poll(w, &plan.list[i]) == OK)
 			return;
