@@ -16,6 +16,7 @@ struct agent {
 	struct identity *identity;         /* NULL: not enrolled */
 	struct events *events;
 	struct engine *engine;
+	struct scanner *scanner;
 	struct httpc *plain;               /* 3333 and the local collector: no TLS */
 	struct httpc *console;             /* 2225, mutual TLS; NULL: not enrolled */
 	struct journal *journal;

@@ -269,6 +269,8 @@ follow_wish(struct role *r)
 	} else if (r->restart) {
 		r->restart = false;
 		child_stop(r->serve);
+	} else if (r->ready) {
+		answer(r, OK, "");
 	}
 	if (role_mirrors(r))
 		mirrors_start(r);
@@ -345,12 +347,12 @@ save_wish(struct role *r)
 }
 
 static void
-remember_before(struct role *r)
+remember_before(struct role *r, bool on)
 {
 	cJSON_Delete(r->before.settings);
 	r->before = r->wish;
 	r->before.settings = cJSON_Duplicate(r->wish.settings, true);
-	r->have_before = r->wish.on && r->ready;
+	r->have_before = on;
 }
 
 enum err
@@ -366,7 +368,7 @@ role_set(struct role *r, bool on, const cJSON *settings, void (*done)(void *, en
 		return fault_set(f, ERR_BUSY, "the role is being changed already");
 	if (settings != NULL && (copy = cJSON_Duplicate(settings, true)) == NULL)
 		return fault_set(f, ERR_NOMEM, "memory ran out");
-	remember_before(r);
+	remember_before(r, on);
 	r->restart = r->serve != NULL && copy != NULL &&
 	    !cJSON_Compare(copy, r->wish.settings, true);
 	r->wish.on = on;
@@ -383,8 +385,6 @@ role_set(struct role *r, bool on, const cJSON *settings, void (*done)(void *, en
 		r->done = NULL;
 		return fault_set(f, e, "the wish could not be saved");
 	}
-	if (on && r->ready && !r->restart)
-		r->restart = false;
 	return OK;
 }
 
