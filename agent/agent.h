@@ -45,6 +45,11 @@ void agent_floor(struct agent *a, int64_t verified);
 /* Raises one of the agent's own events. data is taken, may be NULL (no memory: logged, not raised). */
 void agent_event(struct agent *a, const char *type, cJSON *data);
 
+/* A renewed or new identity comes into use; takes it and frees the old one. */
+struct identity;
+void agent_take_identity(struct agent *a, struct identity *fresh);
+
+#define AGENT_EXIT_LEFT 70    /* EX_SOFTWARE: a handle was left open, a mistake of ours */
 #define AGENT_EXIT_RESTART 75 /* EX_TEMPFAIL: the unit starts it again */
 
 #endif

@@ -35,6 +35,8 @@ const struct conf_option agent_options[] = {
 	    "port of local events and status on 127.0.0.1 and ::1"),
 	ROW("agent", "event_socket", CONF_STRING, event_socket, "",
 	    "unix socket of local events and status, default <run>/events.sock"),
+	ROW("agent", "event_listen", CONF_LIST, event_listen, "127.0.0.1,::1",
+	    "addresses of the event port"),
 	ROW("agent", "log", CONF_STRING, log, "info", "log levels, such as info,update=debug"),
 	ROW("agent", "host", CONF_STRING, host, "", "name told to the console, default: host name"),
 	ROW("agent", "addresses", CONF_LIST, addresses, "",

@@ -51,7 +51,7 @@ enum gate_mode { GATE_AUTO, GATE_ON, GATE_OFF };
 	X(dropbox_floor, "no upload when the disk has less free")
 
 struct agent_conf {
-	char *state, *run, *libexec, *listen, *event_socket, *log, *host, *addresses;
+	char *state, *run, *libexec, *listen, *event_socket, *event_listen, *log, *host, *addresses;
 	uint16_t task_port, event_port;
 	bool require_confinement;
 	char *console_proxy;

@@ -3,6 +3,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "events.h"
 #include "identity.h"
 #include "os/file.h"
 #include "report.h"
@@ -311,4 +313,25 @@ policies_watch(struct policies *p, void (*changed)(void *), void *ctx)
 {
 	p->changed = changed;
 	p->changed_ctx = ctx;
+}
+
+void
+policies_to_events(struct agent *a)
+{
+	const struct agent_conf *c = a->conf;
+	uint64_t quota[EVENT_CLASSES] = { [EVENT_DETECTION] = c->quota_detection,
+		[EVENT_TASK] = c->quota_task, [EVENT_TELEMETRY] = c->quota_telemetry };
+	const cJSON *table = policy_value(policies_effective(a->policies), "events.quotas"), *i;
+	struct fault f = { 0 };
+
+	cJSON_ArrayForEach(i, table) {
+		enum event_class k;
+		uint64_t size;
+
+		if (cJSON_IsString(i) && event_class_parse(i->string, &k) == OK &&
+		    text_size(i->valuestring, strlen(i->valuestring), &size) == OK)
+			quota[k] = size;
+	}
+	if (a->events != NULL && events_apply(a->events, quota, NULL, &f) != OK)
+		log_warn("policy.quotas", "why=%s", log_q(fault_text(&f)));
 }

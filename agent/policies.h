@@ -24,6 +24,9 @@ void policies_apply(struct policies *p, const char *set, void (*done)(void *ctx,
 const struct authority *policies_authority(const struct policies *p); /* NULL: none verified */
 const struct policy *policies_effective(const struct policies *p);    /* NULL: built-in defaults */
 
+/* Event quotas of the policy in force, to the spool. */
+void policies_to_events(struct agent *a);
+
 /* changed is called after a new authority or policy came into force. One watcher. */
 void policies_watch(struct policies *p, void (*changed)(void *ctx), void *ctx);
 

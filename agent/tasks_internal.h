@@ -23,7 +23,6 @@ struct tasks {
 	struct agent *agent;
 	struct task *live;           /* accepted and running, in order of arrival */
 	struct task_watch *watches;
-	uv_timer_t retry;            /* wakes the runner after a fence or full table */
 	bool closing;
 	void (*closed)(void *ctx);
 	void *closed_ctx;

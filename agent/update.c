@@ -266,7 +266,7 @@ enum err
 updates_request(struct updates *u, const char *feed, enum update_reason reason, update_cb cb,
     void *ctx)
 {
-	struct feed *fd = find(u, feed);
+	struct feed *fd = u == NULL ? NULL : find(u, feed);
 	enum err e;
 
 	if (fd == NULL)
@@ -302,7 +302,7 @@ updates_cancel(struct updates *u, const char *feed)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < u->n; i++) {
+	for (size_t i = 0; u != NULL && i < u->n; i++) {
 		struct feed *fd = u->feeds[i];
 
 		if ((feed != NULL && strcmp(fd->name, feed) != 0) || fd->state == FLOW_IDLE)
@@ -365,7 +365,7 @@ updates_pin(struct updates *u, const char *feed, uint64_t version, int64_t until
 void
 updates_policy_changed(struct updates *u)
 {
-	for (size_t i = 0; i < u->n; i++) {
+	for (size_t i = 0; u != NULL && i < u->n; i++) {
 		struct feed *fd = u->feeds[i];
 
 		if (fd->state != FLOW_IDLE || !fd->started || fd->closing)

@@ -1,0 +1,105 @@
+/* main.c - atalaia-agent: command line, configuration, and the door to agent_run and enroll_run. */
+#include "agent.h"
+#include "config.h"
+#include "enroll.h"
+
+#include "base/log.h"
+#include "net/curlset.h"
+#include "os/confine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_USAGE 2
+
+static int
+usage(FILE *out, int status)
+{
+	(void)fprintf(out,
+	    "usage: atalaia-agent run --config FILE\n"
+	    "       atalaia-agent enroll --config FILE [--again] TOKEN\n"
+	    "       atalaia-agent --help | --version\n");
+	return status;
+}
+
+static int
+help(void)
+{
+	(void)usage(stdout, 0);
+	(void)printf("\nOptions of the configuration file:\n");
+	conf_print_help(stdout, agent_options, agent_option_count);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+struct words {
+	const char *verb, *config, *token;
+	bool again;
+};
+
+static bool
+read_words(struct words *w, int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+			w->config = argv[++i];
+		else if (strcmp(argv[i], "--again") == 0)
+			w->again = true;
+		else if (argv[i][0] != '-' && w->token == NULL)
+			w->token = argv[i];
+		else
+			return false;
+	}
+	return w->config != NULL;
+}
+
+static int
+with_configuration(const struct words *w)
+{
+	struct agent_conf conf;
+	struct fault f = { 0 };
+	int status;
+
+	if (agent_conf_load(&conf, w->config, &f) != OK) {
+		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
+		return EXIT_USAGE;
+	}
+	if (log_init("atalaia-agent", conf.log) != OK) {
+		(void)fprintf(stderr, "atalaia-agent: %s: [agent] log=%s is not a list of levels\n",
+		    w->config, conf.log);
+		agent_conf_free(&conf);
+		return EXIT_USAGE;
+	}
+	status = strcmp(w->verb, "run") == 0 ? agent_run(&conf)
+	    : enroll_run(&conf, w->token, w->again);
+	agent_conf_free(&conf);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct words w = { 0 };
+	struct fault f = { 0 };
+
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return help();
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		(void)printf("atalaia-agent %s\n", ATALAIA_VERSION);
+		return 0;
+	}
+	if (argc < 2)
+		return usage(stderr, EXIT_USAGE);
+	w.verb = argv[1];
+	if (!read_words(&w, argc, argv))
+		return usage(stderr, EXIT_USAGE);
+	if (strcmp(w.verb, "run") == 0 ? w.token != NULL || w.again
+	    : strcmp(w.verb, "enroll") != 0 || w.token == NULL)
+		return usage(stderr, EXIT_USAGE);
+	/* atalaia-scan may have been given file capabilities, which no_new_privs would take away. */
+	if (confine_basics(true, &f) != OK || curlset_global() != OK) {
+		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
+		return 1;
+	}
+	return with_configuration(&w);
+}
