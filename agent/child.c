@@ -87,10 +87,10 @@ child_find(char *dst, size_t size, const char *libexec, const char *program)
 }
 
 static void
-note(struct child *c, const char *fmt, const char *a)
+note(struct child *c, const char *why)
 {
 	if (c->end.why[0] == '\0')
-		(void)snprintf(c->end.why, sizeof c->end.why, fmt, a);
+		(void)snprintf(c->end.why, sizeof c->end.why, "%s", why);
 }
 
 static void
@@ -129,7 +129,7 @@ maybe_close(struct child *c)
 static void
 kill_now(struct child *c, const char *why)
 {
-	note(c, "%s", why);
+	note(c, why);
 	c->end.killed = true;
 	if (!c->exited)
 		(void)uv_process_kill(&c->process, SIGKILL);
@@ -141,7 +141,7 @@ on_timer(uv_timer_t *t)
 	struct child *c = t->data;
 
 	if (c->exited) { /* somebody else still holds the pipe: it is no child of ours */
-		note(c, "%s", "its pipe stayed open after it ended");
+		note(c, "its pipe stayed open after it ended");
 		c->pipe_ended = true;
 		maybe_close(c);
 		return;

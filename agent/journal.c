@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "journal_sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -360,7 +361,7 @@ enqueue(struct journal *j, const struct journal_record *r, const char *id, bool 
 			cb(ctx, ERR_NOMEM);
 		return;
 	}
-	(void)text_copy(c->id, sizeof c->id, id, strlen(id));
+	(void)snprintf(c->id, sizeof c->id, "%s", id);
 	c->insert = insert;
 	c->cb = cb;
 	c->ctx = ctx;

@@ -168,7 +168,7 @@ static void
 serve_failed(struct role *r, const struct child_end *end)
 {
 	uint64_t pause;
-	char why[240];
+	char why[360];
 
 	if (end->status == EXIT_CONFIG)
 		(void)snprintf(r->why, sizeof r->why, "atalaia-update-agent refused its settings; its "

@@ -46,7 +46,7 @@ struct role {
 	struct backoff backoff;
 	uv_timer_t timer;
 	uint64_t fenced_until;
-	char why[240];
+	char why[360];
 	cJSON *counters;                 /* last status of the child */
 	struct mirror *mirrors[LIMIT_SOURCES];
 	size_t n_mirrors;
