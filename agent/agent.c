@@ -8,6 +8,7 @@
 #include "events.h"
 #include "identity.h"
 #include "journal.h"
+#include "net/addr.h"
 #include "net/httpc.h"
 #include "os/file.h"
 #include "os/rand.h"
@@ -73,6 +74,20 @@ agent_floor(struct agent *a, int64_t verified)
 
 /* --- connections with the console --- */
 
+/* The console pushes tasks to the address that it sees: where we listen on one address only, our
+ * connections come from it. */
+static const char *
+source_address(const struct agent_conf *c)
+{
+	struct addr a;
+
+	if (c->source_address[0] != '\0')
+		return c->source_address;
+	if (addr_parse_ip(&a, c->listen, strlen(c->listen)) != OK || addr_is_any(&a))
+		return "";
+	return c->listen;
+}
+
 static enum err
 set_console_tls(struct agent *a, struct fault *f)
 {
@@ -82,10 +97,13 @@ set_console_tls(struct agent *a, struct fault *f)
 
 	if (e == OK)
 		e = identity_httpc_tls(&tls, a->identity, &trust);
-	if (e == OK && a->console == NULL)
+	if (e == OK && a->console == NULL) {
 		e = httpc_new(&a->console, &a->loop, &tls, f);
-	else if (e == OK)
+		if (e == OK)
+			e = httpc_set_source(a->console, source_address(a->conf));
+	} else if (e == OK) {
 		e = httpc_set_tls(a->console, &tls, f);
+	}
 	identity_trust_free(&trust);
 	return e;
 }

@@ -86,6 +86,8 @@ const struct conf_option agent_options[] = {
 	ROW("update", "proxy", CONF_STRING, proxy, "", "proxy for FTP and HTTP downloads"),
 	RANGE("update", "disk_floor", CONF_SIZE, disk_floor, "0", 0, 0,
 	    "free bytes to leave alone, 0: 4 GiB or 10 %, whichever is smaller"),
+	ROW("console", "source_address", CONF_STRING, source_address, "",
+	    "local address of the console connection, default: the listen address when it is one only"),
 	ROW("console", "proxy", CONF_STRING, console_proxy, "", "proxy for the console connection"),
 	ROW("update-agent", "enabled", CONF_BOOL, role_enabled, "no",
 	    "yes to run the update-agent role without a task"),

@@ -54,7 +54,7 @@ struct agent_conf {
 	char *state, *run, *libexec, *listen, *event_socket, *event_listen, *log, *host, *addresses;
 	uint16_t task_port, event_port;
 	bool require_confinement;
-	char *console_proxy;
+	char *console_proxy, *source_address;
 	uint32_t engine; /* enum engine_type */
 	char *clamd_socket, *clamscan, *canaries, *clean_samples;
 	char *command_reload, *command_test, *command_scan;

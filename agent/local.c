@@ -12,6 +12,7 @@
 #include "role.h"
 #include "tasks.h"
 #include "update.h"
+#include "update_internal.h"
 #include "update/set.h"
 
 #include <stdio.h>
@@ -76,6 +77,46 @@ get_tasks(struct http_req *r, void *ctx)
 		(void)cJSON_AddItemToObject(o, "tasks", list);
 	else
 		cJSON_Delete(list);
+	reply(r, 200, o);
+}
+
+static cJSON *
+source_json(const struct source *s)
+{
+	static const char *const kinds[] = { "own", "update-agent", "server" };
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "name", s->name);
+
+	if (e == OK)
+		e = json_add_string(o, "kind", kinds[s->kind]);
+	if (e == OK)
+		e = json_add_string(o, "host", s->host);
+	if (e == OK)
+		e = json_add_u64(o, "ftp", s->ftp);
+	if (e == OK)
+		e = json_add_u64(o, "http", s->http);
+	if (e == OK)
+		e = json_add_u64(o, "version", s->version);
+	if (e == OK)
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
+/* Where this PC could take updates from, healthy or not: for atalaia doctor. */
+static void
+get_sources(struct http_req *r, void *ctx)
+{
+	struct source list[LIMIT_SOURCES];
+	size_t n = agent_sources(owner(ctx), list, LIMIT_SOURCES, false);
+	cJSON *o = cJSON_CreateObject(), *array = NULL;
+	enum err e = o == NULL ? ERR_NOMEM : json_add_array(o, "sources", &array);
+
+	for (size_t i = 0; e == OK && i < n; i++) {
+		cJSON *item = source_json(&list[i]);
+
+		e = item == NULL ? ERR_NOMEM : json_append(array, item);
+	}
 	reply(r, 200, o);
 }
 
@@ -272,6 +313,7 @@ const struct http_route local_routes[] = {
 	{ "GET", "/metrics", 0, 0, get_metrics },
 	{ "GET", "/v1/policy", 0, 0, get_policy },
 	{ "GET", "/v1/tasks", 0, 0, get_tasks },
+	{ "GET", "/v1/sources", 0, 0, get_sources },
 	{ "GET", "/v1/sets", 0, 0, get_sets },
 	{ "GET", "/v1/inventory", 0, 0, get_inventory },
 	{ "POST", "/v1/update", 0, 1024, post_update },

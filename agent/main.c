@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_USAGE 2
 
@@ -58,6 +59,7 @@ with_configuration(const struct words *w)
 {
 	struct agent_conf conf;
 	struct fault f = { 0 };
+	bool run = strcmp(w->verb, "run") == 0;
 	int status;
 
 	if (agent_conf_load(&conf, w->config, &f) != OK) {
@@ -70,7 +72,7 @@ with_configuration(const struct words *w)
 		agent_conf_free(&conf);
 		return EXIT_USAGE;
 	}
-	status = strcmp(w->verb, "run") == 0 ? agent_run(&conf)
+	status = run ? agent_run(&conf)
 	    : enroll_run(&conf, w->token, w->again);
 	agent_conf_free(&conf);
 	return status;
@@ -81,6 +83,7 @@ main(int argc, char **argv)
 {
 	struct words w = { 0 };
 	struct fault f = { 0 };
+	int status;
 
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return help();
@@ -101,5 +104,8 @@ main(int argc, char **argv)
 		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
 		return 1;
 	}
-	return with_configuration(&w);
+	status = with_configuration(&w);
+	if (status == AGENT_EXIT_RESTART) /* task agent.restart: the same process, a fresh program */
+		(void)execvp(argv[0], argv);
+	return status;
 }

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define SERVE_STOP_MS 12000u
-#define EXIT_CONFIG 2
+#define COUNTERS_MS 5000u
 
 struct role_save {
 	uv_work_t work;
@@ -136,6 +136,11 @@ serve_message(void *ctx, const char *type, cJSON *m)
 	} else if (strcmp(type, "status") == 0 || strcmp(type, "metrics") == 0) {
 		cJSON_Delete(r->counters);
 		r->counters = cJSON_Duplicate(m, true);
+	} else if (strcmp(type, "result") == 0) {
+		const char *text;
+
+		if (json_opt_string(m, "text", "", &text, NULL) == OK)
+			(void)snprintf(r->why, sizeof r->why, "%s", text);
 	}
 }
 
@@ -170,10 +175,7 @@ serve_failed(struct role *r, const struct child_end *end)
 	uint64_t pause;
 	char why[360];
 
-	if (end->status == EXIT_CONFIG)
-		(void)snprintf(r->why, sizeof r->why, "atalaia-update-agent refused its settings; its "
-		    "line in the log names the option");
-	else
+	if (r->why[0] == '\0')
 		(void)snprintf(r->why, sizeof r->why, "atalaia-update-agent ended (status %lld%s%s)",
 		    (long long)end->status, end->why[0] == '\0' ? "" : ", ", end->why);
 	(void)snprintf(why, sizeof why, "%s", r->why);
@@ -238,6 +240,8 @@ serve_start(struct role *r)
 	if (e == OK)
 		e = role_serve_options(r, options);
 	if (e == OK)
+		e = json_add_bool(config, "poll", role_is_origin(r));
+	if (e == OK)
 		e = child_spawn(&r->serve, &r->agent->loop, &spec, config, &handlers, r, &f);
 	else
 		cJSON_Delete(config);
@@ -265,6 +269,7 @@ follow_wish(struct role *r)
 	if (r->serve == NULL) {
 		(void)uv_timer_stop(&r->timer);
 		r->restart = false;
+		r->why[0] = '\0';
 		serve_start(r);
 	} else if (r->restart) {
 		r->restart = false;
@@ -471,12 +476,26 @@ role_close(struct role *r, void (*closed)(void *ctx), void *ctx)
 
 /* --- looking --- */
 
+/* Counters are asked for when somebody looks, so that an idle PC stays asleep. */
+static void
+refresh_counters(struct role *r)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (!r->ready || r->serve == NULL || (r->asked_at != 0 && now - r->asked_at < COUNTERS_MS))
+		return;
+	r->asked_at = now;
+	if (child_send(r->serve, childctl_new("status")) != OK)
+		log_debug("role.counters", "error=not-asked");
+}
+
 cJSON *
 role_json(struct role *r)
 {
 	cJSON *o = cJSON_CreateObject(), *list = NULL;
 	enum err e = o == NULL ? ERR_NOMEM : json_add_bool(o, "on", r->wish.on);
 
+	refresh_counters(r);
 	if (e == OK)
 		e = json_add_string(o, "mode", role_is_origin(r) ? "origin" : "mirror");
 	if (e == OK)

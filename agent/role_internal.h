@@ -48,6 +48,7 @@ struct role {
 	uint64_t fenced_until;
 	char why[360];
 	cJSON *counters;                 /* last status of the child */
+	uint64_t asked_at;
 	struct mirror *mirrors[LIMIT_SOURCES];
 	size_t n_mirrors;
 	struct role_save *saving;

@@ -288,6 +288,7 @@ news(void *ctx, const struct source *s, const void *body, size_t n, uint64_t ret
 	if (buf_append(&m->timestamp, body, n) != OK)
 		buf_reset(&m->timestamp);
 	m->asked = *s;
+	health_of(m, s->name)->not_before = 0;
 	(void)uv_timer_start(&m->timer, on_timer,
 	    schedule_spread(retry_after_ms, 900000u, rand_below(UINT32_MAX)) + 1, 0);
 }

@@ -428,7 +428,8 @@ run_status(struct task *t)
 	task_step(t, "read", status_begin);
 }
 
-/* The restart itself is recorded; the next start finds the record and proves that it happened. */
+/* The program begins anew in the same process (main.c). The wish is recorded; the next start finds the
+ * record and its new boot id proves that it happened. */
 static void
 restart_begin(struct task *t)
 {

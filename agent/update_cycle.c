@@ -431,6 +431,7 @@ news(void *ctx, const struct source *s, const void *body, size_t n, uint64_t ret
 		buf_reset(&fd->timestamp);
 	fd->asked = *s;
 	fd->from_news = true;
+	feed_health(fd, s->name)->not_before = 0; /* it speaks: its files are worth a try */
 	feed_timer_start(fd, schedule_spread(retry_after_ms, SPREAD_CAP_MS, rand_below(UINT32_MAX)));
 }
 

@@ -235,6 +235,8 @@ ask_done(void *ctx, const struct httpc_response *r)
 	w->ask = NULL;
 	if (r->err != OK)
 		(void)snprintf(why, sizeof why, "%s", fault_text(&r->fault));
+	else if (r->status == 204 || r->status == 304)
+		(void)snprintf(why, sizeof why, "nothing newer there");
 	else if (r->status != 200)
 		(void)snprintf(why, sizeof why, "answered %d", r->status);
 	if (why[0] == '\0')
@@ -254,7 +256,8 @@ watch_ask(struct watch *w, const struct source *s, void (*done)(void *, const vo
 
 	if (w->ask != NULL || w->closing)
 		return ERR_BUSY;
-	(void)snprintf(path, sizeof path, "v1/%s/timestamp", w->feed);
+	(void)snprintf(path, sizeof path, "v1/%s/timestamp?have=%llu&wait=0", w->feed,
+	    (unsigned long long)w->owner.have(w->ctx));
 	e = source_url(url, sizeof url, "http", s, s->version, path);
 	if (e != OK)
 		return e;

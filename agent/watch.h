@@ -33,7 +33,7 @@ void watch_resume(struct watch *w, bool useful);
 const char *watch_source(const struct watch *w);
 
 /* One question without waiting, for a check: done gets the body, or NULL and why. Not while another
- * question is open. The answer is the timestamp that this source serves, new or not. */
+ * question is open. A source with nothing newer has no body; the mirror's files are looked at anyway. */
 MUST_CHECK enum err watch_ask(struct watch *w, const struct source *s, void (*done)(void *ctx,
     const void *body, size_t n, const char *why));
 

@@ -57,6 +57,8 @@ curlset_apply(CURL *easy, const struct curlset *c)
 	set_long(&s, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	set_text(&s, CURLOPT_USERAGENT, "atalaia/" ATALAIA_VERSION);
+	if (c->source != NULL && c->source[0] != '\0')
+		set_text(&s, CURLOPT_INTERFACE, c->source);
 	set_text(&s, CURLOPT_PROXY, c->proxy != NULL ? c->proxy : "");   /* "" also silences the environment's proxies */
 	set_long(&s, CURLOPT_CONNECTTIMEOUT_MS, c->connect_ms != 0 ? (long)c->connect_ms : CONNECT_MS);
 	set_long(&s, CURLOPT_TIMEOUT_MS, (long)c->total_ms);

@@ -17,6 +17,7 @@ struct curlset {
 	uint32_t stall_bytes;
 	uint64_t rate_limit;         /* bytes a second received; 0: none */
 	const char *unix_socket;     /* NULL: TCP */
+	const char *source;          /* local address of the connection, NULL or "": the system's choice */
 };
 MUST_CHECK enum err curlset_global(void);                    /* curl_global_init once; call before any thread starts */
 MUST_CHECK enum err curlset_apply(CURL *easy, const struct curlset *s);

@@ -420,6 +420,7 @@ set_up(struct httpc_call *k, const struct httpc_request *q, struct fault *f)
 		.protocols = k->c->identity != NULL ? "http,https" : "http", .proxy = q->proxy, .connect_ms = q->connect_ms,
 		.total_ms = q->total_ms != 0 ? q->total_ms : TOTAL_MS,
 		.stall_s = (q->stall_ms + 999) / 1000, .stall_bytes = 1, .unix_socket = q->unix_socket,
+		.source = k->c->source,
 	};
 	enum err e;
 
@@ -445,6 +446,12 @@ set_up(struct httpc_call *k, const struct httpc_request *q, struct fault *f)
 		e = set_tls(k, q);
 	io_add(k->c, k->easy);
 	return e == OK ? OK : fault_set(f, e, "a request to %.150s cannot be prepared", q->url);
+}
+
+enum err
+httpc_set_source(struct httpc *c, const char *address)
+{
+	return text_copy(c->source, sizeof(c->source), address == NULL ? "" : address, address == NULL ? 0 : strlen(address));
 }
 
 enum err

@@ -25,6 +25,8 @@ struct httpc_tls {
 MUST_CHECK enum err httpc_new(struct httpc **out, uv_loop_t *loop, const struct httpc_tls *tls, struct fault *f);
 /* New certificate, CA list or revocations: for connections made from now on; kept connections of before are not reused. */
 MUST_CHECK enum err httpc_set_tls(struct httpc *, const struct httpc_tls *tls, struct fault *f);
+/* Local address (a literal) of connections made from now on; "" or NULL: the system's choice. ERR_TOOBIG. */
+MUST_CHECK enum err httpc_set_source(struct httpc *, const char *address);
 /* Ends every call (done gets ERR_CANCELED), closes all handles; `closed` (may be NULL) is the last call. Not from within `data`. */
 void httpc_close(struct httpc *, void (*closed)(void *ctx), void *ctx);
 

@@ -12,6 +12,7 @@ struct httpc {
 	struct httpc_socket *sockets;
 	struct httpc_call *calls;
 	struct curl_identity *identity;      /* NULL: plain http only */
+	char source[72];                     /* local address of connections, "": the system's choice */
 	size_t handles;
 	unsigned inside;                     /* depth of curl calls: nothing is removed from the multi meanwhile */
 	bool closing, ended;

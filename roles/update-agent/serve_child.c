@@ -96,7 +96,11 @@ on_config(struct child *c, cJSON *message)
 	struct serve *s = &c->serve;
 	struct fault f = { 0 };
 	cJSON *options;
+	bool poll = false; /* origin: somebody else publishes into the folder */
 	enum err e = json_get_object(message, "options", &options, &f);
+
+	if (e == OK)
+		e = json_opt_bool(message, "poll", false, &poll, &f);
 
 	if (e == OK)
 		e = options_from_json(&s->options, &s->conf, options, &f);
@@ -105,7 +109,7 @@ on_config(struct child *c, cJSON *message)
 	if (e == OK)
 		e = serve_prepare(s, &f);
 	if (e == OK)
-		e = serve_listen(s, false, &f);
+		e = serve_listen(s, poll, &f);
 	if (e != OK)
 		return say_failed(c, &f);
 	c->listening = true;
