@@ -16,9 +16,9 @@
 #include "renew.h"
 #include "report.h"
 #include "role.h"
-#include "scanner.h"
 #include "status.h"
 #include "task_pull.h"
+#include "task_scan.h"
 #include "task_server.h"
 #include "tasks.h"
 #include "update.h"
@@ -232,7 +232,6 @@ build_engine(struct agent *a, struct fault *f)
 {
 	const struct agent_conf *c = a->conf;
 	struct engine_options o = { 0 };
-	struct scanner_options s = { 0 };
 	enum err e;
 
 	o.loop = &a->loop;
@@ -251,13 +250,7 @@ build_engine(struct agent *a, struct fault *f)
 	e = engine_open(&a->engine, &o, f);
 	if (e != OK)
 		return e;
-	s.loop = &a->loop;
-	s.state = c->state;
-	s.libexec = c->libexec;
-	s.engine = a->engine;
-	s.events = a->events;
-	s.require_confinement = c->require_confinement;
-	return scanner_open(&a->scanner, &s, f);
+	return scan_part_open(a, f);
 }
 
 static enum err
@@ -436,7 +429,7 @@ agent_stop(struct agent *a, const char *why)
 	if (a->pull != NULL)
 		task_pull_close(a->pull, part_closed, fr);
 	if (a->scanner != NULL)
-		scanner_close(a->scanner, scanner_closed, fr);
+		scan_part_close(a, scanner_closed, fr);
 	else
 		scanner_closed(fr);
 	if (a->role != NULL)
