@@ -69,24 +69,6 @@ test_drain(void **state)
 	free(s);
 }
 
-static void
-make_file(struct site *s, size_t size)
-{
-	char block[4096];
-	size_t i, at;
-	int fd;
-
-	(void)snprintf(s->file, sizeof(s->file), "/tmp/atalaia-httpd-XXXXXX");
-	fd = mkstemp(s->file);
-	assert_true(fd >= 0);
-	for (at = 0; at < size; at += sizeof(block)) {
-		for (i = 0; i < sizeof(block); i++)
-			block[i] = (char)('A' + (at / sizeof(block) + i) % 26);
-		assert_int_equal(write(fd, block, sizeof(block)), (ssize_t)sizeof(block));
-	}
-	(void)close(fd);
-}
-
 static bool
 has_timeout(void *ctx)
 {
