@@ -7,6 +7,7 @@
 #include "web.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,7 @@ main(int argc, char **argv)
 	struct fault f = { OK, "" };
 	enum err e = parse(&o, argc, argv);
 
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error, not the end of us */
 	if (e == OK && strcmp(o.verb, "init") == 0)
 		e = run_init(&o, &f);
 	else if (e == OK && strcmp(o.verb, "refresh") == 0)
