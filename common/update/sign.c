@@ -35,9 +35,7 @@ check_ec(mbedtls_pk_context *pk, struct fault *f)
 	mbedtls_ecp_group_id id = MBEDTLS_ECP_DP_NONE;
 
 	if (mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECKEY)
-#if MBEDTLS_VERSION_NUMBER >= 0x03060000
-		id = mbedtls_pk_ec(*pk)->MBEDTLS_PRIVATE(grp).id;
-#elif MBEDTLS_VERSION_MAJOR >= 3
+#if MBEDTLS_VERSION_MAJOR >= 3
 		id = mbedtls_pk_ec(*pk)->MBEDTLS_PRIVATE(grp).id;
 #else
 		id = mbedtls_pk_ec(*pk)->grp.id;
