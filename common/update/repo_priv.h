@@ -66,6 +66,7 @@ struct repo {
 	size_t removed_count;
 	bool whole;          /* pending is all there shall be */
 	cJSON *delegations;  /* new ones; NULL = as published */
+	bool needs_version;  /* repo_release: a delegated role is ready and targets is not new */
 };
 
 /* ---- repo_files.c ---- */
@@ -148,8 +149,10 @@ MUST_CHECK enum err repo_drop_helpers(struct repo *r, struct repo_entries *l, st
 MUST_CHECK enum err repo_stage(struct repo *r, const char *role, const cJSON *body,
     const char *const *key_files, size_t key_count, struct fault *f);
 /* Publishes every staged document that has its signatures. *waiting: a role that still needs some,
- * "" when none. */
+ * "" when none. With r->needs_version nothing was published: a new version of targets comes first. */
 MUST_CHECK enum err repo_release(struct repo *r, bool resign, char waiting[65], struct fault *f);
+/* As repo_release, with a new version of targets when that is needed. */
+MUST_CHECK enum err repo_release_all(struct repo *r, char waiting[65], struct fault *f);
 MUST_CHECK enum err repo_reload(struct repo *r, struct fault *f);
 MUST_CHECK enum err repo_sweep(struct repo *r, struct fault *f); /* repo_sweep.c: old files go */
 

@@ -282,19 +282,6 @@ still_waiting(const char *waiting, struct fault *f)
 	    "sign it with `atalaia-repo sign`, bring it back with `atalaia-repo import`", waiting);
 }
 
-enum err
-repo_publish_staged(struct repo *r, struct repo_report *report, struct fault *f)
-{
-	char waiting[65];
-	uint64_t from = repo_version(r);
-	enum err e = repo_release(r, false, waiting, f);
-
-	memset(report, 0, sizeof *report);
-	report->from = from;
-	fill_report(r, report);
-	return e == OK ? still_waiting(waiting, f) : e;
-}
-
 static enum err
 publish_new(struct publishing *x)
 {
@@ -373,6 +360,37 @@ repo_publish(struct repo *r, const struct repo_publish *how, struct repo_report 
 	if (repo_join(path, r->dir, "staged/folder.pack", NULL) == OK)
 		(void)unlink(path);
 	return e == OK ? repo_sweep(r, f) : e;
+}
+
+enum err
+repo_release_all(struct repo *r, char waiting[65], struct fault *f)
+{
+	struct repo_publish how = { .allow_unchanged = true };
+	struct repo_report report;
+	struct fault why = { 0 };
+	enum err e = repo_release(r, false, waiting, f);
+
+	if (e != OK || !r->needs_version)
+		return e;
+	e = repo_publish(r, &how, &report, &why);
+	if (e == ERR_AGAIN) { /* keys of targets are elsewhere */
+		(void)snprintf(waiting, 65, "targets");
+		return OK;
+	}
+	return e == OK ? OK : fault_set(f, e, "%s", fault_text(&why));
+}
+
+enum err
+repo_publish_staged(struct repo *r, struct repo_report *report, struct fault *f)
+{
+	char waiting[65];
+	uint64_t from = repo_version(r);
+	enum err e = repo_release_all(r, waiting, f);
+
+	memset(report, 0, sizeof *report);
+	report->from = from;
+	fill_report(r, report);
+	return e == OK ? still_waiting(waiting, f) : e;
 }
 
 void

@@ -438,14 +438,20 @@ aged(const struct signed_doc *d, uint32_t days)
 }
 
 static bool
-anything_fresh(const struct release *x)
+role_fresh(const struct release *x)
 {
-	bool fresh = x->root.fresh || x->targets.fresh;
 	size_t i;
 
 	for (i = 0; i < x->role_count; i++)
-		fresh = fresh || x->roles[i].fresh;
-	return fresh;
+		if (x->roles[i].fresh)
+			return true;
+	return false;
+}
+
+static bool
+anything_fresh(const struct release *x)
+{
+	return x->root.fresh || x->targets.fresh || role_fresh(x);
 }
 
 static enum err
@@ -538,6 +544,7 @@ repo_release(struct repo *r, bool resign, char waiting[65], struct fault *f)
 	enum err e;
 
 	waiting[0] = '\0';
+	r->needs_version = false;
 	if (x == NULL)
 		return ERR_NOMEM;
 	x->r = r;
@@ -549,6 +556,11 @@ repo_release(struct repo *r, bool resign, char waiting[65], struct fault *f)
 		e = choose_targets(x, &held);
 		if (e == OK && !held)
 			e = choose_roles(x, &held);
+		if (e == OK && !held && role_fresh(x) && !x->targets.fresh) {
+			/* the set changes, so its version must: targets first */
+			held = true;
+			r->needs_version = strcmp(waiting, "targets") != 0;
+		}
 		if (e == OK && !held && (resign || anything_fresh(x)))
 			e = publish(x);
 	}

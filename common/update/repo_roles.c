@@ -462,16 +462,23 @@ merge(const cJSON *a, const cJSON *b, cJSON **out)
 	return e;
 }
 
-/* Counts good signatures: for a root the weaker of the old and its own signers. */
+/* Counts good signatures: for a root the weaker of the old and its own signers. A delegation may itself
+ * still be staged. */
 static enum err
 count_good(const struct repo *r, const char *role, const struct signed_doc *d, uint32_t *have,
     uint32_t *need, struct fault *f)
 {
-	const cJSON *ring, *who = r->root.body == NULL ? NULL :
-	    repo_role(r->root.body, r->targets.body, role, &ring);
+	struct signed_doc staged = { 0 };
+	char path[REPO_PATH];
+	const cJSON *ring = NULL, *who = NULL;
 	uint64_t h = 0, n = 0, h2, n2;
-	enum err e = OK;
+	enum err e = staged_path(r, path, "targets", f);
 
+	if (e == OK && !is_top(role) && file_exists(path))
+		e = repo_load_doc(&staged, path, LIMIT_TUF_TARGETS, f);
+	if (e == OK && r->root.body != NULL)
+		who = repo_role(r->root.body, staged.body != NULL ? staged.body : r->targets.body, role,
+		    &ring);
 	if (who != NULL)
 		e = repo_signed_by(d, ring, who, &h, &n, f);
 	if (e == OK && strcmp(role, "root") == 0) {
@@ -482,6 +489,7 @@ count_good(const struct repo *r, const char *role, const struct signed_doc *d, u
 			n = n2;
 		}
 	}
+	signed_free(&staged);
 	*have = (uint32_t)h;
 	*need = (uint32_t)n;
 	return e;
@@ -518,7 +526,7 @@ repo_import_staged(struct repo *r, const char *role, const char *path, uint32_t 
 	cJSON_Delete(all);
 	signed_free(&mine);
 	signed_free(&theirs);
-	return e == OK ? repo_release(r, false, waiting, f) : e;
+	return e == OK ? repo_release_all(r, waiting, f) : e;
 }
 
 enum err
