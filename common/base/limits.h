@@ -25,8 +25,10 @@
 /* Deltas: DESIGN section 7. */
 #define LIMIT_DELTA_WINDOW_LOG 23 /* zstd window 8 MiB: the applier stays under 16 MiB */
 #define LIMIT_DELTA_CHAIN 30
-#define LIMIT_DELTA_CONTROL 65536        /* control bytes of one block, held while it is decoded */
-#define LIMIT_DELTA_PIECES 131072        /* records of a chain composed in memory: 2 MiB, twice */
+#define LIMIT_DELTA_CONTROL (1u << 20)    /* decompressed control, held while a delta is decoded */
+#define LIMIT_DELTA_PIECES 131072        /* records of one delta, or of a composed chain: 2 MiB */
+#define LIMIT_DELTA_PREFIX 524288        /* old text that literals are compressed against */
+#define LIMIT_DELTA_CHUNK 262144         /* packed hexadecimal held while it is expanded */
 
 /* childctl: one JSON line between the agent and its children. */
 #define LIMIT_CHILD_LINE 65536

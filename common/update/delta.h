@@ -14,15 +14,18 @@
 
 /* ---- decoder: compressed bytes in, records out ---- */
 
-/* Called in the order of the new file. A record never leaves the old or the new length; the sum of
- * all lengths is the new length. Any result but OK ends the decoding with it. */
+/* Called in the order of the new file, after all of the control was checked. A record never leaves the
+ * old or the new length; the sum of all lengths is the new length. Any result but OK ends the decoding
+ * with it. */
 struct delta_sink {
 	enum err (*header)(void *arg, uint64_t old_len, uint64_t new_len); /* first; may be NULL */
-	enum err (*copy)(void *arg, uint64_t from, uint64_t len);          /* old[from, from + len) */
-	enum err (*insert)(void *arg, const uint8_t *p, size_t n);         /* a piece of new bytes */
+	/* n bytes of the old file at `from`, which lie inside old_len: context for the literals */
+	enum err (*read_old)(void *arg, uint64_t from, uint8_t *p, size_t n);
+	enum err (*copy)(void *arg, uint64_t from, uint64_t len);  /* old[from, from + len) */
+	enum err (*insert)(void *arg, const uint8_t *p, size_t n); /* a piece of new bytes */
 };
 
-struct delta_reader; /* at most 9 MiB, most of it the zstd window */
+struct delta_reader; /* at most 11 MiB, most of it the zstd window */
 
 #define DELTA_ANY UINT64_MAX
 
@@ -66,7 +69,6 @@ struct delta_make {
 	/* answers */
 	uint64_t old_len, new_len, delta_len;
 	uint64_t copied, inserted;
-	uint64_t records;
 };
 
 /* Holds both files in memory: for the publisher. Deterministic for one version of zstd. */

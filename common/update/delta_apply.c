@@ -189,6 +189,12 @@ pass_close(struct pass *ps, enum err e, bool last, struct fault *f)
 }
 
 static enum err
+on_read_old(void *arg, uint64_t from, uint8_t *p, size_t n)
+{
+	return delta_pread(((struct pass *)arg)->old.fd, p, n, from);
+}
+
+static enum err
 on_copy(void *arg, uint64_t from, uint64_t len)
 {
 	struct pass *ps = arg;
@@ -246,7 +252,7 @@ static enum err
 stream_pass(struct delta_apply *a, const char *old_path, uint64_t old_len, const char *delta,
     const char *new_path, bool last, struct fault *f)
 {
-	static const struct delta_sink sink = { NULL, on_copy, on_insert };
+	static const struct delta_sink sink = { NULL, on_read_old, on_copy, on_insert };
 	struct pass ps;
 	enum err e = pass_open(&ps, a, old_path, new_path, f);
 
@@ -291,6 +297,7 @@ apply_some(struct delta_apply *a, const char *old_path, size_t first, const char
 	struct delta_chain chain = { 0 };
 	struct delta_pool pool = { 0 };
 	uint64_t old_len;
+	int old_fd = -1;
 	enum err e;
 	size_t i = first;
 
@@ -301,10 +308,12 @@ apply_some(struct delta_apply *a, const char *old_path, size_t first, const char
 	if (first + 1 == a->delta_count)
 		return stream_pass(a, old_path, old_len, a->deltas[first], new_path, true, f);
 	e = delta_pool_open(&pool, a->work_path != NULL ? a->work_path : a->out_path, f);
+	if (e == OK && (old_fd = open(old_path, O_RDONLY | O_CLOEXEC)) < 0)
+		e = fault_sys(f, errno, "cannot open %s", old_path);
 	for (; e == OK && i < a->delta_count; i++) {
 		struct fault why = { 0 };
 
-		e = delta_chain_add(&chain, &pool, a->deltas[i], old_len,
+		e = delta_chain_add(&chain, &pool, old_fd, a->deltas[i], old_len,
 		    i + 1 == a->delta_count ? a->new_len : DELTA_ANY, a->cancel, &why);
 		if (e == ERR_TOOBIG)
 			break;
@@ -318,6 +327,8 @@ apply_some(struct delta_apply *a, const char *old_path, size_t first, const char
 		else
 			e = stream_pass(a, old_path, old_len, a->deltas[first], new_path, false, f);
 	}
+	if (old_fd >= 0)
+		(void)close(old_fd);
 	delta_chain_free(&chain);
 	delta_pool_close(&pool);
 	return e;

@@ -125,6 +125,7 @@ struct composing {
 	const struct delta_chain *before; /* NULL: records speak of the old file itself */
 	struct delta_chain *after;
 	struct delta_pool *pool;
+	int old_fd;
 };
 
 static enum err
@@ -175,13 +176,56 @@ on_copy(void *arg, uint64_t from, uint64_t len)
 }
 
 enum err
-delta_chain_add(struct delta_chain *chain, struct delta_pool *pool, const char *path,
+delta_pread(int fd, uint8_t *p, size_t n, uint64_t at)
+{
+	while (n > 0) {
+		ssize_t got = pread(fd, p, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? err_from_errno(errno) : ERR_VERIFY;
+		p += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return OK;
+}
+
+/* Context of v1 is looked up in v0 and in the pool. */
+static enum err
+on_read_old(void *arg, uint64_t from, uint8_t *p, size_t n)
+{
+	struct composing *c = arg;
+	enum err e = OK;
+	size_t i;
+
+	if (c->before == NULL)
+		return delta_pread(c->old_fd, p, n, from);
+	if (c->pool->fill > 0)
+		e = delta_pool_flush(c->pool);
+	for (i = find_piece(c->before, from); e == OK && n > 0; i++) {
+		const struct delta_piece *x = &c->before->pieces[i];
+		uint64_t inside = from - x->at, left = piece_len(c->before, i) - inside;
+		size_t take = n < left ? n : (size_t)left;
+
+		e = delta_pread((x->from & DELTA_POOL) != 0 ? c->pool->fd : c->old_fd, p, take,
+		    (x->from & ~DELTA_POOL) + inside);
+		p += take;
+		from += take;
+		n -= take;
+	}
+	return e;
+}
+
+enum err
+delta_chain_add(struct delta_chain *chain, struct delta_pool *pool, int old_fd, const char *path,
     uint64_t old_len, uint64_t new_len, const atomic_bool *cancel, struct fault *f)
 {
-	static const struct delta_sink sink = { NULL, on_copy, on_insert };
+	static const struct delta_sink sink = { NULL, on_read_old, on_copy, on_insert };
 	struct delta_chain after = { 0 };
 	bool first = chain->count == 0 && chain->new_len == 0 && chain->old_len == 0;
-	struct composing c = { first ? NULL : chain, &after, pool };
+	struct composing c = { first ? NULL : chain, &after, pool, old_fd };
 	enum err e = delta_read_file(path, first ? old_len : chain->new_len, new_len, &sink, &c,
 	    cancel, f);
 

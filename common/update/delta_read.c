@@ -7,56 +7,23 @@
 #include <string.h>
 #include <zstd.h>
 
-enum state { AT_HEADER, AT_SIZE, AT_CONTROL, AT_LITERALS, AT_END };
+enum state { AT_CONTROL, AT_LITERALS, AT_END };
 
 struct delta_reader {
 	struct delta_sink sink;
 	void *arg;
 	ZSTD_DCtx *zstd;
 	enum state state;
-	bool frame_done;
-	uint64_t old_len, new_len; /* expected, then as in the header */
-	uint64_t done;             /* bytes of the new file so far */
-	uint64_t cursor;           /* in the old file */
-	uint64_t insert;           /* literals of the current record still to come */
-	uint64_t copy, from;       /* what follows them */
-	uint8_t head[DELTA_MAGIC_LEN + 2 * DELTA_VARINT_MAX];
-	size_t head_len;
-	size_t control_len, control_have, control_at;
-	uint8_t control[LIMIT_DELTA_CONTROL];
+	uint64_t old_len, new_len; /* expected */
+	uint8_t *control;          /* content of the control frame */
+	size_t control_len, control_cap;
+	uint8_t *prefix;
+	struct delta_unhex *unhex; /* NULL when the literals are plain */
+	struct delta_plan plan;
+	struct delta_record now;   /* insert and copy: what is still to come of it */
+	uint64_t literals;         /* still to come */
 	uint8_t out[128 << 10];
 };
-
-int
-delta_varint_get(const uint8_t *p, size_t n, uint64_t *out)
-{
-	uint64_t v = 0;
-	size_t i;
-
-	for (i = 0; i < n && i < DELTA_VARINT_MAX; i++) {
-		v |= (uint64_t)(p[i] & 0x7f) << (7 * i);
-		if ((p[i] & 0x80) == 0) {
-			if (i > 0 && p[i] == 0)
-				return -1; /* longer than needed */
-			*out = v;
-			return (int)i + 1;
-		}
-	}
-	return i == DELTA_VARINT_MAX ? -1 : 0;
-}
-
-size_t
-delta_varint_put(uint8_t *dst, uint64_t value)
-{
-	size_t n = 0;
-
-	while (value > 0x7f) {
-		dst[n++] = (uint8_t)(value | 0x80);
-		value >>= 7;
-	}
-	dst[n++] = (uint8_t)value;
-	return n;
-}
 
 enum err
 delta_reader_new(struct delta_reader **out, uint64_t old_len, uint64_t new_len,
@@ -67,7 +34,7 @@ delta_reader_new(struct delta_reader **out, uint64_t old_len, uint64_t new_len,
 	*out = NULL;
 	if (r == NULL)
 		return ERR_NOMEM;
-	memset(r, 0, offsetof(struct delta_reader, control));
+	memset(r, 0, offsetof(struct delta_reader, out));
 	r->sink = *sink;
 	r->arg = arg;
 	r->old_len = old_len;
@@ -88,195 +55,120 @@ delta_reader_free(struct delta_reader *r)
 	if (r == NULL)
 		return;
 	ZSTD_freeDCtx(r->zstd);
+	delta_unhex_free(r->unhex);
+	free(r->control);
+	free(r->prefix);
 	free(r);
 }
 
 static enum err
-check_length(const char *which, uint64_t expected, uint64_t got, struct fault *f)
+keep_control(struct delta_reader *r, size_t n, struct fault *f)
 {
-	if (expected == DELTA_ANY ? got > LIMIT_TARGET_BYTES : got != expected)
-		return fault_set(f, ERR_VERIFY, "the delta is for %s of %llu bytes%s", which,
-		    (unsigned long long)got, expected == DELTA_ANY ? ", past the limit" :
-		    ", another length than expected");
+	if (n > LIMIT_DELTA_CONTROL - r->control_len)
+		return fault_set(f, ERR_PARSE, "the control of the delta is larger than %u bytes",
+		    LIMIT_DELTA_CONTROL);
+	if (n > r->control_cap - r->control_len) {
+		size_t cap = r->control_cap == 0 ? 4096 : r->control_cap;
+		uint8_t *p;
+
+		while (cap < r->control_len + n)
+			cap *= 2;
+		p = realloc(r->control, cap);
+		if (p == NULL)
+			return ERR_NOMEM;
+		r->control = p;
+		r->control_cap = cap;
+	}
+	if (n > 0)
+		memcpy(r->control + r->control_len, r->out, n);
+	r->control_len += n;
 	return OK;
 }
 
-/* Takes bytes until the header is whole. *used of n are consumed. */
+/* Emits records as far as the literals at hand allow; all of p is used unless something is wrong. */
 static enum err
-take_header(struct delta_reader *r, const uint8_t *p, size_t n, size_t *used, struct fault *f)
+run_records(struct delta_reader *r, const uint8_t *p, size_t n)
 {
-	size_t room = sizeof r->head - r->head_len, take = n < room ? n : room;
-	size_t before = r->head_len;
-	uint64_t old_len, new_len;
-	int a, b;
-	enum err e;
+	enum err e = OK;
 
-	memcpy(r->head + r->head_len, p, take);
-	r->head_len += take;
-	*used = take;
-	if (memcmp(r->head, DELTA_MAGIC, r->head_len < DELTA_MAGIC_LEN ? r->head_len :
-	    DELTA_MAGIC_LEN) != 0)
-		return fault_set(f, ERR_PARSE, "this is no delta of format ATD1");
-	if (r->head_len <= DELTA_MAGIC_LEN)
-		return OK;
-	a = delta_varint_get(r->head + DELTA_MAGIC_LEN, r->head_len - DELTA_MAGIC_LEN, &old_len);
-	b = a <= 0 ? a : delta_varint_get(r->head + DELTA_MAGIC_LEN + a,
-	    r->head_len - DELTA_MAGIC_LEN - (size_t)a, &new_len);
-	if (a < 0 || b < 0)
-		return fault_set(f, ERR_PARSE, "a length in the delta's header is malformed");
-	if (a == 0 || b == 0)
-		return OK;
-	e = check_length("an old file", r->old_len, old_len, f);
-	if (e == OK)
-		e = check_length("a new file", r->new_len, new_len, f);
-	if (e != OK)
-		return e;
-	*used = DELTA_MAGIC_LEN + (size_t)a + (size_t)b - before;
-	r->old_len = old_len;
-	r->new_len = new_len;
-	r->head_len = 0; /* reused for the size of blocks */
-	r->state = AT_SIZE;
-	return r->sink.header != NULL ? r->sink.header(r->arg, old_len, new_len) : OK;
-}
-
-static enum err
-take_size(struct delta_reader *r, uint8_t byte, struct fault *f)
-{
-	uint64_t size;
-	int n;
-
-	r->head[r->head_len++] = byte;
-	n = delta_varint_get(r->head, r->head_len, &size);
-	if (n == 0)
-		return OK;
-	r->head_len = 0;
-	if (n < 0 || size > LIMIT_DELTA_CONTROL)
-		return fault_set(f, ERR_PARSE, "the size of a block is malformed or too large");
-	if (size == 0 && r->done != r->new_len)
-		return fault_set(f, ERR_PARSE, "the delta ends after %llu of %llu bytes",
-		    (unsigned long long)r->done, (unsigned long long)r->new_len);
-	r->control_len = (size_t)size;
-	r->control_have = r->control_at = 0;
-	r->state = size == 0 ? AT_END : AT_CONTROL;
-	return OK;
-}
-
-static bool
-next_number(struct delta_reader *r, uint64_t *out)
-{
-	int n = delta_varint_get(r->control + r->control_at, r->control_len - r->control_at, out);
-
-	if (n <= 0)
-		return false;
-	r->control_at += (size_t)n;
-	return true;
-}
-
-/* Reads one record out of control and checks it against both files. */
-static enum err
-next_record(struct delta_reader *r, struct fault *f)
-{
-	uint64_t skip = 0, left = r->new_len - r->done, from;
-
-	if (!next_number(r, &r->insert) || !next_number(r, &r->copy) ||
-	    (r->copy > 0 && !next_number(r, &skip)))
-		return fault_set(f, ERR_PARSE, "a record is malformed or cut");
-	if (r->insert == 0 && r->copy == 0)
-		return fault_set(f, ERR_PARSE, "a record is empty");
-	if (r->insert > left || r->copy > left - r->insert)
-		return fault_set(f, ERR_VERIFY, "a record passes the end of the new file");
-	if (r->copy == 0)
-		return OK;
-	from = (skip & 1) != 0 ? r->cursor - (skip >> 1) - 1 : r->cursor + (skip >> 1);
-	if (from > r->old_len || r->copy > r->old_len - from)
-		return fault_set(f, ERR_VERIFY, "a record leaves the old file");
-	r->from = from;
-	r->cursor = from + r->copy;
-	return OK;
-}
-
-/* Emits what can be emitted; consumes literals from p. */
-static enum err
-run_records(struct delta_reader *r, const uint8_t *p, size_t n, size_t *used, struct fault *f)
-{
-	enum err e;
-
-	*used = 0;
 	for (;;) {
-		if (r->insert > 0) {
-			size_t left = n - *used, take = r->insert < left ? (size_t)r->insert : left;
+		if (r->now.insert > 0) {
+			size_t take = r->now.insert < n ? (size_t)r->now.insert : n;
 
 			if (take == 0)
 				return OK;
-			e = r->sink.insert(r->arg, p + *used, take);
-			if (e != OK)
-				return e;
-			*used += take;
-			r->insert -= take;
-			r->done += take;
-			continue;
+			e = r->sink.insert(r->arg, p, take);
+			p += take;
+			n -= take;
+			r->now.insert -= take;
+			r->literals -= take;
+		} else if (r->now.copy > 0) {
+			e = r->sink.copy(r->arg, r->now.from, r->now.copy);
+			r->now.copy = 0;
+		} else if (!delta_plan_next(&r->plan, &r->now)) {
+			memset(&r->now, 0, sizeof r->now);
+			return n == 0 ? OK : ERR_PARSE; /* more literals than records */
 		}
-		if (r->copy > 0) {
-			e = r->sink.copy(r->arg, r->from, r->copy);
-			if (e != OK)
-				return e;
-			r->done += r->copy;
-			r->copy = 0;
-		}
-		if (r->control_at == r->control_len) {
-			r->state = AT_SIZE;
-			return OK;
-		}
-		e = next_record(r, f);
 		if (e != OK)
 			return e;
 	}
 }
 
 static enum err
-take_control(struct delta_reader *r, const uint8_t *p, size_t n, size_t *used)
+on_unhexed(void *arg, const uint8_t *p, size_t n)
 {
-	size_t need = r->control_len - r->control_have;
+	return run_records(arg, p, n);
+}
 
-	*used = n < need ? n : need;
-	memcpy(r->control + r->control_have, p, *used);
-	r->control_have += *used;
-	if (r->control_have == r->control_len)
-		r->state = AT_LITERALS;
-	return OK;
+/* Prefix and unpacking for the literals frame. */
+static enum err
+prepare_literals(struct delta_reader *r)
+{
+	size_t len = 0;
+	enum err e;
+
+	r->prefix = malloc(LIMIT_DELTA_PREFIX);
+	if (r->prefix == NULL)
+		return ERR_NOMEM;
+	e = delta_plan_prefix(r->plan, r->prefix, &len, r->sink.read_old, r->arg);
+	if (e == OK && (r->plan.flags & DELTA_HEX) != 0)
+		e = delta_unhex_new(&r->unhex, on_unhexed, r);
+	if (e == OK && (ZSTD_isError(ZSTD_DCtx_reset(r->zstd, ZSTD_reset_session_only)) ||
+	    (len > 0 && ZSTD_isError(ZSTD_DCtx_refPrefix(r->zstd, r->prefix, len)))))
+		e = ERR_NOMEM;
+	return e;
 }
 
 static enum err
-take_plain(struct delta_reader *r, const uint8_t *p, size_t n, struct fault *f)
+end_of_control(struct delta_reader *r, struct fault *f)
 {
-	enum err e = OK;
-	size_t used;
+	enum err e = delta_plan_open(&r->plan, r->control, r->control_len, r->old_len, r->new_len, f);
 
-	/* AT_LITERALS also runs without input: a block of copies has no literals. */
-	while (e == OK && (n > 0 || r->state == AT_LITERALS)) {
-		used = 0;
-		switch (r->state) {
-		case AT_HEADER:
-			e = take_header(r, p, n, &used, f);
-			break;
-		case AT_SIZE:
-			used = 1;
-			e = take_size(r, *p, f);
-			break;
-		case AT_CONTROL:
-			e = take_control(r, p, n, &used);
-			break;
-		case AT_LITERALS:
-			e = run_records(r, p, n, &used, f);
-			if (e == OK && r->state == AT_LITERALS && used == n)
-				return OK;
-			break;
-		case AT_END:
-			return fault_set(f, ERR_PARSE, "bytes follow the end of the delta");
-		}
-		p += used;
-		n -= used;
+	if (e == OK && r->sink.header != NULL)
+		e = r->sink.header(r->arg, r->plan.old_len, r->plan.new_len);
+	r->literals = r->plan.literals;
+	r->state = r->literals > 0 ? AT_LITERALS : AT_END;
+	if (e == OK && r->literals > 0)
+		e = prepare_literals(r);
+	return e == OK ? run_records(r, NULL, 0) : e;
+}
+
+static enum err
+take_plain(struct delta_reader *r, size_t n, bool end, struct fault *f)
+{
+	enum err e;
+
+	if (r->state == AT_CONTROL) {
+		e = keep_control(r, n, f);
+		return e == OK && end ? end_of_control(r, f) : e;
 	}
+	e = r->unhex != NULL ? delta_unhex_feed(r->unhex, r->out, n) : run_records(r, r->out, n);
+	if (e == OK && end && (r->literals > 0 || (r->unhex != NULL && !delta_unhex_done(r->unhex))))
+		e = ERR_PARSE;
+	if (e == ERR_PARSE)
+		return fault_set(f, e, "the literals of the delta do not fit its records");
+	if (e == OK && end)
+		r->state = AT_END;
 	return e;
 }
 
@@ -284,25 +176,24 @@ enum err
 delta_reader_feed(struct delta_reader *r, const void *p, size_t n, struct fault *f)
 {
 	ZSTD_inBuffer in = { p, n, 0 };
+	bool more = n > 0;
 
-	while (in.pos < in.size) {
+	while (more) {
 		ZSTD_outBuffer out = { r->out, sizeof r->out, 0 };
 		size_t z;
 		enum err e;
 
-		do {
-			if (r->frame_done)
-				return fault_set(f, ERR_PARSE, "bytes follow the zstd frame");
-			out.pos = 0;
-			z = ZSTD_decompressStream(r->zstd, &out, &in);
-			if (ZSTD_isError(z))
-				return fault_set(f, ERR_PARSE, "the zstd frame is damaged or its "
-				    "window too large: %s", ZSTD_getErrorName(z));
-			e = take_plain(r, r->out, out.pos, f);
-			if (e != OK)
-				return fault_set(f, e, "%s", err_text(e));
-			r->frame_done = z == 0;
-		} while (out.pos == sizeof r->out && !r->frame_done);
+		if (r->state == AT_END)
+			return fault_set(f, ERR_PARSE, "bytes follow the end of the delta");
+		z = ZSTD_decompressStream(r->zstd, &out, &in);
+		if (ZSTD_isError(z))
+			return fault_set(f, ERR_PARSE, "a zstd frame is damaged or its window too "
+			    "large: %s", ZSTD_getErrorName(z));
+		e = take_plain(r, out.pos, z == 0, f);
+		if (e != OK)
+			return fault_set(f, e, "%s", err_text(e));
+		/* a full buffer may mean that there is more without further input */
+		more = in.pos < in.size || (out.pos == sizeof r->out && z != 0);
 	}
 	return OK;
 }
@@ -310,7 +201,5 @@ delta_reader_feed(struct delta_reader *r, const void *p, size_t n, struct fault 
 enum err
 delta_reader_end(struct delta_reader *r, struct fault *f)
 {
-	if (!r->frame_done || r->state != AT_END)
-		return fault_set(f, ERR_PARSE, "the delta is cut");
-	return OK;
+	return r->state == AT_END ? OK : fault_set(f, ERR_PARSE, "the delta is cut");
 }

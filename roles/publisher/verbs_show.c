@@ -109,11 +109,10 @@ verb_delta(const struct args *a, const char *passphrase, struct fault *f)
 		return e;
 	if (args_has(a, "json"))
 		printf("{\"delta\":%" PRIu64 ",\"old\":%" PRIu64 ",\"new\":%" PRIu64 ",\"copied\":%" PRIu64
-		    ",\"inserted\":%" PRIu64 ",\"records\":%" PRIu64 "}\n", m.delta_len, m.old_len,
-		    m.new_len, m.copied, m.inserted, m.records);
+		    ",\"inserted\":%" PRIu64 "}\n", m.delta_len, m.old_len, m.new_len, m.copied,
+		    m.inserted);
 	else
 		printf("delta %" PRIu64 " bytes (old %" PRIu64 ", new %" PRIu64 ", copied %" PRIu64
-		    ", inserted %" PRIu64 ", records %" PRIu64 ")\n", m.delta_len, m.old_len, m.new_len,
-		    m.copied, m.inserted, m.records);
+		    ", inserted %" PRIu64 ")\n", m.delta_len, m.old_len, m.new_len, m.copied, m.inserted);
 	return OK;
 }
