@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import subprocess
+import tempfile
 import time
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +26,16 @@ def canonical(tree):
 def zstd(data, level=9):
     return subprocess.run(["zstd", f"-{level}", "-c", "--no-check"], input=data, check=True,
                           capture_output=True).stdout
+
+
+def zstd_with_prefix(data, prefix, level=9):
+    if not prefix:
+        return zstd(data, level)
+    with tempfile.TemporaryDirectory() as d:
+        (pathlib.Path(d) / "prefix").write_bytes(prefix)
+        (pathlib.Path(d) / "data").write_bytes(data)
+        return subprocess.run(["zstd", f"-{level}", "-c", "--no-check", "-q", "--patch-from=prefix",
+                               "data"], cwd=d, check=True, capture_output=True).stdout
 
 
 class Key:
@@ -58,17 +69,19 @@ def delta(old, new):
     while s < min(len(old), len(new)) - p and old[-1 - s] == new[-1 - s]:
         s += 1
     middle = new[p:len(new) - s]
-    records = b""
+    records = []             # insert, copy, skip
     if p:
-        records += varint(0) + varint(p) + varint(0)
+        records.append((0, p, 0))
     if middle or s:
-        records += varint(len(middle)) + varint(s)
-        if s:
-            records += varint(2 * (len(old) - s - p))
-    body = b"ATD1" + varint(len(old)) + varint(len(new))
-    if records:
-        body += varint(len(records)) + records + middle
-    return zstd(body + varint(0))
+        records.append((len(middle), s, 2 * (len(old) - s - p)))
+    control = b"ATD1" + varint(0) + varint(len(old)) + varint(len(new)) + varint(0)
+    control += varint(len(records))
+    control += b"".join(varint(r[0]) for r in records) + b"".join(varint(r[1]) for r in records)
+    control += b"".join(varint(r[2]) for r in records if r[1])
+    if not middle:
+        return zstd(control)
+    skipped = min(records[-1][2] // 2, 4096) if s else 0
+    return zstd(control) + zstd_with_prefix(middle, old[p:p + skipped])
 
 
 def pack(files):
