@@ -1,12 +1,12 @@
 /* engine_command.c - any engine that is a command line: YARA, Suricata, others. Words of the option are
- * split at spaces, "..." keeps them together; {set} and {file} are replaced inside a word. No shell.
+ * split by proto/command.h; {set} and {file} are replaced inside a word. No shell.
  *   command_test   ends with 0 when the set in {set} loads
  *   command_reload ends with 0 when the engine took the set in {set}
  *   command_scan   ends with 0 or 1; prints nothing for a clean {file}, else the first word of its first
  *                  line is the name of what was found. Any other end is an error. */
 #include "engine_internal.h"
 
-#include "engine_words.h"
+#include "proto/command.h"
 #include "os/mem.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ sample_done(void *ctx, const struct engine_ran *r)
 		    r->err);
 		return;
 	}
-	engine_first_word(name, sizeof name, r->out);
+	command_first_word(name, sizeof name, r->out);
 	if (!engine_sample_right(&j->samples.item[j->at], name[0] != '\0' ? name : NULL, j->feed,
 	    j->version, &rule, text, sizeof text)) {
 		engine_job_end(j, ERR_VERIFY, rule, "%s", text);
@@ -42,7 +42,7 @@ sample_done(void *ctx, const struct engine_ran *r)
 static void
 scan_sample(struct engine_job *j)
 {
-	struct engine_words w;
+	struct command w;
 	struct fault f = { OK, "" };
 	enum err k;
 
@@ -50,7 +50,7 @@ scan_sample(struct engine_job *j)
 		engine_job_end(j, OK, "", "%s", "");
 		return;
 	}
-	k = engine_words_make(&w, j->e->o.command_scan, j->set, "/proc/self/fd/3");
+	k = command_make(&w, j->e->o.command_scan, j->set, "/proc/self/fd/3");
 	if (k == OK)
 		k = mem_file("atalaia-sample", j->samples.item[j->at].bytes.data,
 		    j->samples.item[j->at].bytes.len, &j->fd[j->at]);
@@ -59,7 +59,7 @@ scan_sample(struct engine_job *j)
 	if (k != OK)
 		engine_job_end(j, k, "scan", "the scan command cannot be started: %s",
 		    f.code != OK ? fault_text(&f) : err_text(k));
-	engine_words_free(&w);
+	command_free(&w);
 }
 
 static void
@@ -82,7 +82,7 @@ command_done(void *ctx, const struct engine_ran *r)
 static enum err
 run_command(struct engine_job *j, const char *line, struct fault *f)
 {
-	struct engine_words w;
+	struct command w;
 	enum err k;
 
 	if (line[0] == '\0') {
@@ -90,10 +90,10 @@ run_command(struct engine_job *j, const char *line, struct fault *f)
 		engine_job_end(j, OK, "", "%s", "");
 		return OK;
 	}
-	k = engine_words_make(&w, line, j->set, "");
+	k = command_make(&w, line, j->set, "");
 	if (k == OK)
 		k = engine_run(&j->run, j->e->o.loop, w.argv, NULL, 0, command_done, j, f);
-	engine_words_free(&w);
+	command_free(&w);
 	return k;
 }
 

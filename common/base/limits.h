@@ -94,6 +94,9 @@
 #define LIMIT_CLAMD_REPLY 8192          /* one reply: a path and a name */
 #define LIMIT_ENGINE_OUTPUT 262144      /* output of a load test that is kept */
 #define LIMIT_SAMPLE_BYTES 1048576      /* one canary or clean sample */
+#define LIMIT_SCAN_DEPTH 128            /* folders within each other: descriptors held at once */
+#define LIMIT_SCAN_PATH 16384           /* bytes of one path; deeper trees are told, not followed */
+#define LIMIT_SCAN_FILE (2ull << 30)    /* larger files are told, not scanned: clamd stops there too */
 #define LIMIT_RETRY_AFTER_S 3600        /* a receiver may ask for no longer silence */
 
 /* The agent. */

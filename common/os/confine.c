@@ -52,6 +52,8 @@ add_path(int ruleset, uint64_t handled, const struct confine_path *p, struct fau
 
 	if ((p->rights & CONFINE_READ) != 0)
 		rule.allowed_access |= FS_READ;
+	if ((p->rights & CONFINE_EXEC) != 0)
+		rule.allowed_access |= LANDLOCK_ACCESS_FS_EXECUTE;
 	if ((p->rights & CONFINE_WRITE) != 0)
 		rule.allowed_access |=
 		    FS_WRITE | LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE;
@@ -96,7 +98,6 @@ static const char *const never[] = {
 	"ptrace",
 	"process_vm_readv",
 	"process_vm_writev",
-	"kill",
 	"tkill",
 	"pidfd_send_signal",
 	"pidfd_open",
@@ -155,7 +156,7 @@ static const char *const never[] = {
 	"syslog",
 	"vhangup",
 };
-static const char *const no_exec[] = { "execve", "execveat", "fork", "vfork" };
+static const char *const no_exec[] = { "execve", "execveat", "fork", "vfork", "kill" };
 static const char *const no_connect[] = { "connect" };
 static const char *const no_listen[] = { "bind", "listen" };
 
@@ -219,6 +220,10 @@ apply_seccomp(const struct confine_spec *spec, struct confine_report *out)
 		e = deny_sending_out(ctx);
 	if (e == OK && !spec->may_listen)
 		e = DENY(ctx, no_listen);
+	if (e == OK && spec->unix_only &&
+	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+		SCMP_A0(SCMP_CMP_NE, AF_UNIX)) != 0)
+		e = ERR_UNSUPPORTED;
 	if (e == OK && seccomp_load(ctx) != 0)
 		e = ERR_UNSUPPORTED;
 	seccomp_release(ctx);

@@ -13,6 +13,7 @@
 
 enum {
 	CONFINE_READ = 1,  /* read files, list folders below */
+	CONFINE_EXEC = 4, /* execute files below; with may_exec */
 	CONFINE_WRITE = 2, /* make, write, rename, link, remove below (add CONFINE_READ to read) */
 };
 
@@ -25,6 +26,7 @@ struct confine_spec {
 	const struct confine_path *paths;
 	size_t path_count;
 	bool may_connect; /* connect(2) to inet addresses or unix sockets */
+	bool unix_only;   /* new sockets are unix sockets or nothing */
 	bool may_exec;    /* execve; never with the network-facing children */
 	bool may_listen;  /* bind and listen after confinement (passive FTP ports) */
 };

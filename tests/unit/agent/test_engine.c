@@ -2,7 +2,7 @@
  * command engine made of a shell script. */
 #include "base/text.h"
 #include "engine.h"
-#include "engine_words.h"
+#include "proto/command.h"
 #include "os/file.h"
 #include "proto/clamd.h"
 #include "test.h"
@@ -388,22 +388,22 @@ a_command_can_be_an_engine(void **state)
 static void
 words(void **state)
 {
-	struct engine_words w;
+	struct command w;
 
 	(void)state;
-	assert_int_equal(engine_words_make(&w, " a  \"b c\"d x{set}y {file}", "S", "F"), OK);
+	assert_int_equal(command_make(&w, " a  \"b c\"d x{set}y {file}", "S", "F"), OK);
 	assert_int_equal(w.n, 4);
 	assert_string_equal(w.argv[1], "b cd");
 	assert_string_equal(w.argv[2], "xSy");
 	assert_string_equal(w.argv[3], "F");
 	assert_null(w.argv[4]);
-	engine_words_free(&w);
-	assert_int_equal(engine_words_make(&w, "", "S", "F"), ERR_INVAL);
-	engine_words_free(&w);
-	assert_int_equal(engine_words_make(&w, "a {home}", "S", "F"), ERR_INVAL);
-	engine_words_free(&w);
-	assert_int_equal(engine_words_make(&w, "a \"b", "S", "F"), ERR_INVAL);
-	engine_words_free(&w);
+	command_free(&w);
+	assert_int_equal(command_make(&w, "", "S", "F"), ERR_INVAL);
+	command_free(&w);
+	assert_int_equal(command_make(&w, "a {home}", "S", "F"), ERR_INVAL);
+	command_free(&w);
+	assert_int_equal(command_make(&w, "a \"b", "S", "F"), ERR_INVAL);
+	command_free(&w);
 }
 
 static int

@@ -1,4 +1,4 @@
-#include "engine_words.h"
+#include "proto/command.h"
 
 #include "base/buf.h"
 
@@ -47,16 +47,16 @@ put_word(struct buf *out, const char **p, const char *set, const char *file)
 }
 
 enum err
-engine_words_make(struct engine_words *w, const char *line, const char *set, const char *file)
+command_make(struct command *w, const char *line, const char *set, const char *file)
 {
-	size_t at[ENGINE_WORDS];
+	size_t at[COMMAND_WORDS];
 	struct buf out;
 	enum err e = OK;
 
 	memset(w, 0, sizeof *w);
 	buf_init(&out, LINE_MAX_BYTES);
 	while (e == OK && *(line += strspn(line, " \t")) != '\0') {
-		if (w->n == ENGINE_WORDS) {
+		if (w->n == COMMAND_WORDS) {
 			e = ERR_TOOBIG;
 			break;
 		}
@@ -77,14 +77,14 @@ engine_words_make(struct engine_words *w, const char *line, const char *set, con
 }
 
 void
-engine_words_free(struct engine_words *w)
+command_free(struct command *w)
 {
 	free(w->text);
 	w->text = NULL;
 }
 
 void
-engine_first_word(char *out, size_t size, const char *text)
+command_first_word(char *out, size_t size, const char *text)
 {
 	size_t n;
 
