@@ -183,13 +183,13 @@ read_choice(const cJSON *m, const char *name, bool needed, const char *const *wo
 static enum err
 read_numbers(struct fetch_config *c, const cJSON *m, struct fault *f)
 {
-	uint64_t keep = 0;
+	uint64_t keep = 0, least = c->mode == FETCH_SET ? 2 : 3; /* DESIGN sections 7 and 5 */
 	enum err e = json_opt_u64(m, "rate_limit", JSON_MAX_INT, 0, &c->rate_limit, f);
 
 	if (e == OK)
 		e = json_opt_u64(m, "current", JSON_MAX_INT, 0, &c->current, f);
 	if (e == OK)
-		e = json_opt_u64(m, "keep", 1000, c->mode == FETCH_SET ? 2 : 3, &keep, f);
+		e = json_opt_u64(m, "keep", 1000, least, &keep, f);
 	if (e == OK)
 		e = json_opt_u64(m, "grace_s", UINT32_MAX, GRACE_S, &c->grace_s, f);
 	if (e == OK)
@@ -198,7 +198,7 @@ read_numbers(struct fetch_config *c, const cJSON *m, struct fault *f)
 		e = json_opt_u64(m, "stall_ms", 3600000, LIMIT_FETCH_STALL_MS, &c->stall_ms, f);
 	if (e == OK)
 		e = json_opt_bool(m, "require_confinement", false, &c->require_confinement, f);
-	c->keep = keep < 2 ? 2 : (uint32_t)keep; /* DESIGN section 7: at least two */
+	c->keep = (uint32_t)(keep < least ? least : keep);
 	return e;
 }
 

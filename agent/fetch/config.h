@@ -35,7 +35,7 @@ struct fetch_config {
 	uint64_t current;    /* version of the active set, 0 = none */
 	char **reject;       /* SHA-256 (hexadecimal) of sets that must not come back */
 	size_t reject_count;
-	uint32_t keep;       /* sets kept, or versions kept by a mirror; at least 2 */
+	uint32_t keep;       /* sets kept, at least 2; or versions kept by a mirror, at least 3 */
 	uint64_t grace_s;    /* mirror: least age of what retention removes */
 	uint64_t disk_floor; /* bytes that stay free */
 	char *proxy;         /* NULL: none, and the environment is not asked */

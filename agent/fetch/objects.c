@@ -172,7 +172,7 @@ enum err
 objects_take(const struct objects *o, const char *path, const uint8_t sha256[SHA_LEN],
     struct fault *f)
 {
-	char to[OBJECT_PATH], dir[OBJECT_PATH];
+	char to[OBJECT_PATH];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	enum err e;
 
@@ -183,10 +183,8 @@ objects_take(const struct objects *o, const char *path, const uint8_t sha256[SHA
 	if (e != OK)
 		return fault_set(f, e, "cannot bring %s to the disk", path);
 	objects_path(o, "objects", sha256, to);
-	if (rename(path, to) != 0)
-		return fault_sys(f, errno, "cannot rename %s", path);
-	e = sub(o, "objects", dir);
-	return e == OK ? file_sync_dir(dir, f) : e;
+	/* The name need not survive a power cut: what is made of objects is synced where it is made. */
+	return rename(path, to) == 0 ? OK : fault_sys(f, errno, "cannot rename %s", path);
 }
 
 enum err

@@ -66,7 +66,7 @@ check(struct job *j, struct served *s, const struct entry *e, const char *path, 
 enum err
 scrub_run(struct job *j, struct served *s, struct fault *f)
 {
-	struct timespec seen, all;
+	struct timespec seen = { 0 }, all = { 0 };
 	struct stat st;
 	bool have_seen = stamp(j, "seen", &seen);
 	bool every = !stamp(j, "scrubbed", &all) || !have_seen ||

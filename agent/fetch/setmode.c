@@ -139,7 +139,8 @@ stage(struct job *j, const struct entry *const *list, size_t n, struct fault *f)
 		log_info("fetch.staged", "feed=%s version=%llu files=%u linked=%u bytes=%llu",
 		    j->config->feed, (unsigned long long)b.version, b.members, b.linked,
 		    (unsigned long long)b.bytes);
-		e = fill_report(j, b.manifest_sha256, OUTCOME_UPDATED);
+		e = fill_report(j, b.manifest_sha256,
+		    b.version == j->config->current ? OUTCOME_CURRENT : OUTCOME_UPDATED);
 	}
 	free(files);
 	free(paths);

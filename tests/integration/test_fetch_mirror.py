@@ -207,19 +207,19 @@ def test_retention_and_grace(feed, upstream, tmp_path):
     for day in range(6):
         if day:
             feed.publish(variant(day))
-        sync(feed, base, ("up", upstream), current=day, keep=2, grace_s=0)
+        sync(feed, base, ("up", upstream), current=day, keep=3, grace_s=0)
     assert verify_tree(served(base)) == 6
     names = {p.name for p in (served(base) / "metadata").iterdir()}
-    assert names == {"1.root.json", "timestamp.json", "5.targets.json", "6.targets.json",
-                     "5.snapshot.json", "6.snapshot.json"}
+    assert names == {"1.root.json", "timestamp.json"} | {
+        f"{v}.{role}.json" for v in (4, 5, 6) for role in ("targets", "snapshot")}
     kept = [p.name for p in (served(base) / "targets").iterdir() if p.name.endswith(".a.hdb")]
-    assert sorted(kept) == sorted(f"{feedmaker.sha(variant(d)['a.hdb'])}.a.hdb" for d in (4, 5))
+    assert sorted(kept) == sorted(f"{feedmaker.sha(variant(d)['a.hdb'])}.a.hdb" for d in (3, 4, 5))
     base = tmp_path / "n"  # within the grace time nothing goes
     feed2 = feedmaker.Feed(tmp_path / "pub2" / "signatures")
     with liars.Ftp(tmp_path / "pub2", HOST) as s:
         for day in range(5):
             feed2.publish(variant(day))
-            sync(feed2, base, ("up", s), current=day, keep=2, grace_s=3600)
+            sync(feed2, base, ("up", s), current=day, keep=3, grace_s=3600)
     kept = [p for p in (served(base) / "targets").iterdir() if p.name.endswith(".a.hdb")]
     assert len(kept) == 5
 

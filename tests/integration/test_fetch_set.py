@@ -223,16 +223,51 @@ def test_announcements(feed, servers, state):
     assert r["outcome"] == "current" and r["errors"][0]["source"] == "announcement"
 
 
-def test_expired_metadata_keeps_the_set(feed, servers, state):
-    first(feed, state, ("m", servers[1]))
-    env = {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "FAKETIME": "+40d",
+def at_time(feed, state, server, offset):
+    env = {"LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "FAKETIME": offset,
            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     if not pathlib.Path(env["LD_PRELOAD"]).exists():
         pytest.skip("libfaketime is not here")
-    r = fetcher.run(fetcher.set_config(state, feed.root_file, fetcher.sources(("m", servers[1])),
-                                       current=1), env=env)
-    assert (r["outcome"], r["stale"]) == ("failed", True) and rules_of(r)[0][2] == "expired"
-    check_set(state, 1, feed.files)
+    return fetcher.run(fetcher.set_config(state, feed.root_file, fetcher.sources(("m", server)),
+                                          current=1), env=env)
+
+
+def test_expired_metadata_and_wrong_clocks_keep_the_set(feed, servers, state):
+    first(feed, state, ("m", servers[1]))
+    for offset in ("+40d", "+3650d"):
+        r = at_time(feed, state, servers[1], offset)
+        assert (r["outcome"], r["stale"]) == ("failed", True) and rules_of(r)[0][2] == "expired"
+        check_set(state, 1, feed.files)
+    r = at_time(feed, state, servers[1], "-3650d")
+    assert (r["outcome"], r["stale"]) == ("current", False)
+    assert r["clock_behind_ms"] > 3649 * 86400 * 1000
+    assert first(feed, state, ("m", servers[1]), current=1)["outcome"] == "current"  # healed
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 300], ids=["empty", "zeroed"])
+@pytest.mark.parametrize("file", ["tuf/timestamp.json", "tuf/snapshot.json", "tuf/targets.json",
+                                  "tuf/root.json", "tuf/verified-time", "work/built.json",
+                                  "sets/1.meta/manifest"])
+def test_damaged_state_heals(feed, servers, state, file, damage):
+    first(feed, state, ("m", servers[1]))
+    (state / file).write_bytes(damage)
+    r = first(feed, state, ("m", servers[1]), current=1)
+    if file.startswith("sets/"):  # the active set is not touched; the next version makes it good
+        assert (r["outcome"], r["errors"][0]["error"]) == ("failed", "exists")
+    else:
+        assert r["outcome"] in ("current", "updated"), r["errors"]
+        check_set(state, 1, feed.files)
+    feed.publish(files(BIG2), packs=("rules.pack",))
+    assert first(feed, state, ("m", servers[1]), current=1)["outcome"] == "updated"
+    check_set(state, 2, feed.files)
+
+
+def test_names_are_resolved_inside_the_confinement(feed, state):
+    with liars.Http(feed.folder.parent, "127.0.0.1") as s:
+        r = first(feed, state, ("m", f"http://localhost:{s.port}"), require_confinement=True)
+        assert (r["outcome"], r["errors"]) == ("updated", [])
+    r = first(feed, state, ("m", "http://name.invalid"), current=1)
+    assert r["errors"][0]["error"] == "unreachable"
 
 
 def test_a_refused_set_is_not_downloaded_again(feed, servers, state):

@@ -62,7 +62,7 @@ a_mirror_takes_everything(void **state)
 	assert_string_equal(c->root, "/m/root");
 	assert_int_equal(c->source_count, 2);
 	assert_int_equal(c->timestamp.len, 2);
-	assert_int_equal(c->keep, 2); /* never fewer */
+	assert_int_equal(c->keep, 3); /* never fewer */
 	assert_true(c->require_confinement);
 	assert_string_equal(c->proxy, "http://proxy:3128");
 	fetch_config_free(c);
