@@ -4,8 +4,11 @@
 #include "base/text.h"
 #include "update/hash.h"
 
+#include <mbedtls/asn1.h>
+#include <mbedtls/bignum.h>
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/ecp.h>
+#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/rsa.h>
 #include <mbedtls/version.h>
@@ -28,6 +31,18 @@ struct sign_public {
 	uint8_t der[PUBLIC_DER_MAX]; /* SPKI written anew: one text per key material */
 	size_t der_len;
 };
+
+/* Whether an error of mbedTLS, a high and a low part added up, says that memory ran out. It must
+ * not pass for a wrong key or signature: trusted files would be given up for it. */
+static bool
+ran_out(int r)
+{
+	int low = -r & 0x7f, high = -r & ~0x7f;
+
+	return r < 0 && (low == -MBEDTLS_ERR_MPI_ALLOC_FAILED || low == -MBEDTLS_ERR_ASN1_ALLOC_FAILED
+	    || high == -MBEDTLS_ERR_PK_ALLOC_FAILED || high == -MBEDTLS_ERR_ECP_ALLOC_FAILED
+	    || high == -MBEDTLS_ERR_PEM_ALLOC_FAILED);
+}
 
 static enum err
 check_ec(mbedtls_pk_context *pk, struct fault *f)
@@ -83,12 +98,16 @@ parse_pem(struct sign_public *k, const char *text, size_t n, struct fault *f)
 	else
 		r = mbedtls_pk_parse_public_key(&k->pk, (const unsigned char *)z, n + 1);
 	free(z);
+	if (ran_out(r))
+		return ERR_NOMEM;
 	if (r != 0)
 		return fault_set(f, ERR_PARSE, "the public key is not a PEM SubjectPublicKeyInfo");
 	e = k->scheme == SIGN_ECDSA_P256 ? check_ec(&k->pk, f) : check_rsa(&k->pk, f);
 	if (e != OK)
 		return e;
 	r = mbedtls_pk_write_pubkey_der(&k->pk, k->der, sizeof(k->der));
+	if (ran_out(r))
+		return ERR_NOMEM;
 	if (r <= 0)
 		return fault_set(f, ERR_PARSE, "the public key cannot be written as DER");
 	memmove(k->der, k->der + sizeof(k->der) - (size_t)r, (size_t)r);
@@ -148,31 +167,33 @@ sign_public_free(struct sign_public *k)
 	free(k);
 }
 
-static bool
+/* 0 when the signature is right, else mbedTLS's error. */
+static int
 verify_pss(const struct sign_public *k, const uint8_t *sum, const uint8_t *sig, size_t sig_len)
 {
 	mbedtls_rsa_context *rsa = mbedtls_pk_rsa(k->pk);
 
 	if (sig_len != mbedtls_rsa_get_len(rsa))
-		return false;
+		return MBEDTLS_ERR_RSA_VERIFY_FAILED;
 #if MBEDTLS_VERSION_MAJOR >= 3
-	return mbedtls_rsa_rsassa_pss_verify(rsa, MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig) == 0;
+	return mbedtls_rsa_rsassa_pss_verify(rsa, MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig);
 #else
 	return mbedtls_rsa_rsassa_pss_verify(rsa, NULL, NULL, MBEDTLS_RSA_PUBLIC,
-	    MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig) == 0;
+	    MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig);
 #endif
 }
 
-static bool
+static int
 verify_ed25519(const struct sign_public *k, const void *msg, size_t n, const uint8_t *sig,
     size_t sig_len)
 {
 #ifdef HAVE_SODIUM
-	return sig_len == ED25519_SIG && sodium_init() >= 0
-	    && crypto_sign_verify_detached(sig, msg, n, k->ed25519) == 0;
+	if (sig_len != ED25519_SIG || sodium_init() < 0)
+		return -1;
+	return crypto_sign_verify_detached(sig, msg, n, k->ed25519);
 #else
 	(void)k, (void)msg, (void)n, (void)sig, (void)sig_len;
-	return false;
+	return -1;
 #endif
 }
 
@@ -181,7 +202,7 @@ sign_verify(const struct sign_public *k, const void *msg, size_t n, const uint8_
     size_t sig_len)
 {
 	uint8_t sum[HASH_SHA256_LEN];
-	bool good = false;
+	int r = -1;
 
 	if (sig_len == 0)
 		return ERR_AUTH;
@@ -189,17 +210,18 @@ sign_verify(const struct sign_public *k, const void *msg, size_t n, const uint8_
 	switch (k->scheme) {
 	case SIGN_ECDSA_P256:
 		/* The context is not changed by verifying; mbedTLS takes no const here. */
-		good = mbedtls_ecdsa_read_signature(mbedtls_pk_ec(k->pk), sum, sizeof(sum), sig,
-		           sig_len) == 0;
+		r = mbedtls_ecdsa_read_signature(mbedtls_pk_ec(k->pk), sum, sizeof(sum), sig, sig_len);
 		break;
 	case SIGN_RSA_PSS_SHA256:
-		good = verify_pss(k, sum, sig, sig_len);
+		r = verify_pss(k, sum, sig, sig_len);
 		break;
 	case SIGN_ED25519:
-		good = verify_ed25519(k, msg, n, sig, sig_len);
+		r = verify_ed25519(k, msg, n, sig, sig_len);
 		break;
 	}
-	return good ? OK : ERR_AUTH;
+	if (k->scheme != SIGN_ED25519 && ran_out(r))
+		return ERR_NOMEM;
+	return r == 0 ? OK : ERR_AUTH;
 }
 
 bool

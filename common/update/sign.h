@@ -23,7 +23,7 @@ struct sign_private; /* opaque; memory is wiped when freed */
 MUST_CHECK enum err sign_public_parse(struct sign_public **out, enum sign_scheme scheme,
     const char *text, size_t n, struct fault *f);
 void sign_public_free(struct sign_public *k); /* NULL is fine */
-/* OK, or ERR_AUTH. ECDSA signatures are DER (RFC 3279), as securesystemslib writes them. */
+/* OK, ERR_AUTH, or ERR_NOMEM, which says nothing about the signature. ECDSA signatures are DER (RFC 3279), as securesystemslib writes them. */
 MUST_CHECK enum err sign_verify(const struct sign_public *k, const void *msg, size_t n,
     const uint8_t *sig, size_t sig_len);
 /* Same key material, whatever text it was parsed from. */

@@ -85,7 +85,15 @@ tuf_init(const char *dir, const void *root, size_t len, struct fault *f)
 	return e;
 }
 
-/* The stored root; a lost or unreadable one is replaced by the initial root when there is one. */
+/* Errors that say something about the bytes, and not about memory or the disk at this moment. */
+static bool
+is_verdict(enum err e)
+{
+	return e == ERR_PARSE || e == ERR_AUTH || e == ERR_VERIFY || e == ERR_TOOBIG
+	    || e == ERR_UNSUPPORTED;
+}
+
+/* The stored root; when it is lost or destroyed, the initial root takes its place. */
 static enum err
 load_root(struct tuf *t, const struct tuf_options *o, struct fault *f)
 {
@@ -103,7 +111,7 @@ load_root(struct tuf *t, const struct tuf_options *o, struct fault *f)
 	buf_free(&bytes);
 	if (e == OK)
 		return OK;
-	if (o->root == NULL)
+	if (o->root == NULL || (e != ERR_NOTFOUND && !is_verdict(e)))
 		return tuf_fail_to(&t->why, e, f);
 	if (e != ERR_NOTFOUND)
 		log_warn("tuf.root-lost", "dir=%s reason=%s", log_q(t->store.dir), log_q(t->why.text));
@@ -111,9 +119,9 @@ load_root(struct tuf *t, const struct tuf_options *o, struct fault *f)
 }
 
 /* What the folder holds for one type, when its signatures still count. Expiry is judged later: old
- * files serve against rollback. */
-static void
-load_top(struct tuf *t, enum tuf_type type)
+ * files serve against rollback. Lack of memory is no reason to forget a file. */
+static enum err
+load_top(struct tuf *t, enum tuf_type type, struct fault *f)
 {
 	struct tuf_failure w;
 	struct tuf_meta *m = NULL;
@@ -132,18 +140,23 @@ load_top(struct tuf *t, enum tuf_type type)
 	buf_free(&bytes);
 	if (e == OK) {
 		t->top[type] = m;
-		return;
+		return OK;
 	}
 	tuf_meta_free(m);
-	if (e != ERR_NOTFOUND)
-		log_info("tuf.stored-unused", "dir=%s file=%s reason=%s", log_q(t->store.dir),
-		    tuf_type_names[type], log_q(w.text));
+	if (e == ERR_NOTFOUND)
+		return OK;
+	if (e == ERR_NOMEM)
+		return fault_set(f, e, "%s", err_text(e));
+	log_info("tuf.stored-unused", "dir=%s file=%s reason=%s", log_q(t->store.dir),
+	    tuf_type_names[type], log_q(w.text[0] != '\0' ? w.text : err_text(e)));
+	return OK;
 }
 
 enum err
 tuf_open(struct tuf **out, const struct tuf_options *o, struct fault *f)
 {
 	struct tuf *t = calloc(1, sizeof(*t));
+	int type;
 	enum err e;
 
 	*out = NULL;
@@ -155,13 +168,12 @@ tuf_open(struct tuf **out, const struct tuf_options *o, struct fault *f)
 	e = tuf_store_open(&t->store, o->dir, f);
 	if (e == OK)
 		e = load_root(t, o, f);
+	for (type = TUF_TIMESTAMP; e == OK && type < TUF_TYPES; type++)
+		e = load_top(t, (enum tuf_type)type, f);
 	if (e != OK) {
 		tuf_close(t);
 		return e;
 	}
-	load_top(t, TUF_TIMESTAMP);
-	load_top(t, TUF_SNAPSHOT);
-	load_top(t, TUF_TARGETS);
 	if (t->keep_floor)
 		t->floor_ms = tuf_store_read_time(&t->store);
 	t->now_ms = clock_wall_ms();

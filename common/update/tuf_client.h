@@ -30,6 +30,7 @@ struct tuf {
 	struct tuf_edge *edges;
 	size_t n_edges, max_edges;
 
+	bool unchecked;      /* the root changed and top[] was not yet verified against it */
 	bool refreshed;      /* the last refresh passed: targets may be looked up */
 	int64_t now_ms;      /* the fixed update start time (section 5.1) */
 	int64_t floor_ms, behind_ms;

@@ -277,20 +277,33 @@ tuf_meta_file(const struct tuf_meta *m, const char *name)
 	return bsearch(&key, m->files, m->n_files, sizeof(*m->files), by_file);
 }
 
+/* Compares role and ".json" behind it with name, as strcmp would. */
+static int
+compare_role(const char *role, const char *name)
+{
+	size_t n = strlen(role);
+	int c = strncmp(role, name, n);
+
+	return c != 0 ? c : strcmp(".json", name + n);
+}
+
 const struct tuf_metafile *
 tuf_meta_role(const struct tuf_meta *snapshot, const char *role)
 {
-	const struct tuf_metafile *file = NULL;
-	size_t n = strlen(role);
-	char *name = malloc(n + sizeof(".json"));
+	size_t low = 0, high = snapshot->n_files, mid;
+	int c;
 
-	if (name == NULL)
-		return NULL;
-	memcpy(name, role, n);
-	memcpy(name + n, ".json", sizeof(".json"));
-	file = tuf_meta_file(snapshot, name);
-	free(name);
-	return file;
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		c = compare_role(role, snapshot->files[mid].name);
+		if (c == 0)
+			return &snapshot->files[mid];
+		if (c < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return NULL;
 }
 
 enum err

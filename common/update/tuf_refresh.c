@@ -59,23 +59,31 @@ accept_root(struct tuf *t, const char *name, struct buf *bytes)
 		return e;
 	}
 	m->fresh = true;
+	t->unchecked = true;
 	e = tuf_adopt(t, m);
 	return e == OK ? tuf_tell(t, "root", name, m, true) : e;
 }
 
 /* Signatures that counted under the old root need not count under the new one. */
-static void
+static enum err
 recheck_stored(struct tuf *t)
 {
 	struct tuf_failure w;
+	enum err e;
 	int type;
 
 	for (type = TUF_TIMESTAMP; type < TUF_TYPES; type++) {
+		if (t->top[type] == NULL)
+			continue;
 		tuf_fail_reset(&w, tuf_type_names[type]);
-		if (t->top[type] != NULL
-		    && tuf_meta_verify(t->top[type], &t->top[TUF_ROOT]->roles[type], &w) != OK)
+		e = tuf_meta_verify(t->top[type], &t->top[TUF_ROOT]->roles[type], &w);
+		if (e == ERR_NOMEM)
+			return tuf_fail(&t->why, e, TUF_RULE_STORE, NULL, NULL, "memory ran out");
+		if (e != OK)
 			tuf_drop_top(t, (enum tuf_type)type);
 	}
+	t->unchecked = false;
+	return OK;
 }
 
 static enum err
@@ -116,15 +124,14 @@ tell_root(struct tuf *t)
 static enum err
 update_root(struct tuf *t, const struct tuf_source *s)
 {
-	uint64_t first = t->top[TUF_ROOT]->version;
 	enum err e = tell_root(t);
 	int i;
 
 	for (i = 0; e == OK && i < LIMIT_TUF_ROOT_ROTATIONS; i++)
 		e = next_root(t, s);
-	if (t->top[TUF_ROOT]->version != first)
-		recheck_stored(t);
 	if (e != OK && e != ERR_AGAIN)
+		return e;
+	if (t->unchecked && (e = recheck_stored(t)) != OK)
 		return e;
 	tuf_fail_reset(&t->why, "root.json");
 	return tuf_meta_check_expiry(t->top[TUF_ROOT], t->now_ms, &t->why);

@@ -231,6 +231,32 @@ rule_words(void **state)
 	assert_string_equal(tuf_rule_word((enum tuf_rule)99), "unknown");
 }
 
+/* The root takes the targets key away in version 2; version 3 is broken, so the refresh fails between
+ * the two. The next one must not take the stored targets for signed. */
+static void
+a_key_taken_away_stays_away(void **state)
+{
+	struct world w;
+	cJSON *ids;
+
+	(void)state;
+	setup(&w);
+	assert_int_equal(refresh(&w), OK);
+	ids = json_get(json_get(json_get(w.x.body[FX_ROOT], "roles"), "targets"), "keyids");
+	cJSON_DeleteItemFromArray(ids, 0);
+	fixture_publish(&w.x, FX_ROOT);
+	fixture_put(&w.x, "3.root.json", "{}", 2);
+	assert_int_equal(refresh(&w), ERR_PARSE);
+	assert_int_equal(tuf_version(w.t, "root"), 2);
+	fixture_put(&w.x, "3.root.json", "", 0);
+	w.x.n_files--; /* 3.root.json was the last one: it is gone */
+	assert_int_equal(refresh(&w), ERR_AUTH);
+	assert_string_equal(tuf_failure(w.t)->file, "1.targets.json");
+	assert_int_equal(tuf_version(w.t, "targets"), 0);
+	buf_free(&w.x.files[w.x.n_files].bytes);
+	teardown(&w);
+}
+
 /* --- look-ups --- */
 
 struct listing {
@@ -532,6 +558,7 @@ main(void)
 		cmocka_unit_test(bad_hints_only_cost_a_fetch),
 		cmocka_unit_test(failures_are_precise),
 		cmocka_unit_test(rule_words),
+		cmocka_unit_test(a_key_taken_away_stays_away),
 		cmocka_unit_test(lists_what_a_search_would_find),
 		cmocka_unit_test(terminating_hides_later_roles),
 		cmocka_unit_test(look_ups_without_a_source_use_the_folder),
