@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "proto/enroll.h"
+#include "proto/upload.h"
 
 const struct http_route agent_routes[] = {
 	{ "POST", ENROLL_PATH, 0, LIMIT_ENROLL_REQUEST, on_enroll },
@@ -10,6 +11,7 @@ const struct http_route agent_routes[] = {
 	{ "POST", ENROLL_EVENTS_PATH, HTTP_NEED_AGENT, LIMIT_BATCH_BYTES, on_events },
 	{ "GET", ENROLL_TASKS_PATH, HTTP_NEED_AGENT, 0, on_pull },
 	{ "POST", ENROLL_TASKS_PATH "/{}/state", HTTP_NEED_AGENT, LIMIT_TASK_BYTES, on_task_state },
+	{ "PUT", ENROLL_TASKS_PATH "/{}/files/{}", HTTP_NEED_AGENT, UPLOAD_PIECE, on_upload },
 	{ "GET", ENROLL_FEEDS_PATH "policies/*", HTTP_NEED_AGENT, 0, on_feed_file },
 };
 const size_t agent_route_count = sizeof(agent_routes) / sizeof(agent_routes[0]);

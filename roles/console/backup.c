@@ -57,7 +57,7 @@ static bool
 left_out(const char *name)
 {
 	static const char *const names[] = { FILE_DB, FILE_DB "-wal", FILE_DB "-shm", FILE_PORTS,
-		FILE_LOCK, DIR_OFFLINE, DB_COPY };
+		FILE_LOCK, DIR_OFFLINE, DIR_COLLECTED, DB_COPY };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], name) == 0)

@@ -111,8 +111,11 @@ on_done(struct job *job, enum err result)
 
 	if (result != OK)
 		log_error("call.failed", "error=%s", err_word(result));
+	call->moved = false;
 	if (result == OK && call->finish != NULL)
 		call->finish(call);
+	if (call->moved)
+		return;
 	if (call->req != NULL && !call->answered)
 		answer(call, result);
 	call_free(call);
@@ -149,6 +152,14 @@ call_start_feed(struct call *call, enum err (*work)(struct call *, struct db *),
     void (*finish)(struct call *))
 {
 	start_on(&call->c->feed_work, call, work, finish);
+}
+
+void
+call_start_files(struct call *call, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *))
+{
+	call->moved = true;
+	start_on(&call->c->file_work, call, work, finish);
 }
 
 enum err

@@ -33,6 +33,7 @@ struct call {
 	bool problem_body;           /* out holds a problem document with members of its own */
 	uint32_t retry_s;
 	bool answered;               /* finish gave the request away (waiter, stream) */
+	bool moved;                  /* finish started the call again on another worker */
 
 	enum err (*work)(struct call *call, struct db *db); /* worker thread; not OK: 500 or 503 */
 	void (*finish)(struct call *call);                  /* loop thread, after the commit; or NULL */
@@ -48,6 +49,9 @@ void call_start(struct call *call, enum err (*work)(struct call *, struct db *),
     void (*finish)(struct call *));
 /* The same on the policies worker: work gets NULL for the database. */
 void call_start_feed(struct call *call, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *));
+/* The same on the worker of uploaded files; also from finish, to go on there after the database. */
+void call_start_files(struct call *call, enum err (*work)(struct call *, struct db *),
     void (*finish)(struct call *));
 /* Answers 503 for lack of memory, before call_start, and frees the call. */
 void call_fail(struct call *call);

@@ -26,6 +26,7 @@ struct console {
 	struct db *db;
 	struct work db_work;         /* everything that touches the database */
 	struct work feed_work;       /* everything that touches the policies repository */
+	struct work file_work;       /* files that agents upload */
 	struct identity id;
 	struct revoked *revoked;
 	struct waiters *waiters;
@@ -39,7 +40,7 @@ struct console {
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick;
 	uv_signal_t sigterm, sigint;
-	uint64_t next_expire, next_prune, next_feed; /* monotonic, of upkeep.h */
+	uint64_t next_expire, next_offers, next_prune, next_feed; /* monotonic, of upkeep.h */
 	bool stopping;
 	int open_parts;              /* what must close before the loop ends */
 };

@@ -154,9 +154,13 @@ record(struct attempt *a, const struct httpc_response *r)
 	o->reached = a->body != NULL && r->err == OK && r->status == 202;
 	o->refused = a->body != NULL && is_final_refusal(r);
 	read_code(r, o->code);
-	(void)snprintf(o->text, sizeof(o->text), "%s%s %d%s%s", a->body == NULL ? "cancel " : "",
-	    r->err == OK ? "answered" : "failed", r->status, r->err == OK ? "" : ": ",
-	    r->err == OK ? "" : fault_text(&r->fault));
+	if (r->err != OK)
+		(void)snprintf(o->text, sizeof(o->text), "%sfailed: %s", a->body == NULL ? "cancel " : "",
+		    fault_text(&r->fault));
+	else
+		(void)snprintf(o->text, sizeof(o->text), "%sanswered %d%s%s",
+		    a->body == NULL ? "cancel " : "", r->status, r->status < 400 ? "" : " ",
+		    r->status < 400 ? "" : o->code);
 	work_add(&o->c->db_work, &o->job);
 }
 

@@ -220,9 +220,10 @@ on_client_closed(void *arg)
 {
 	struct console *c = arg;
 
-	c->open_parts = 2;
-	work_close(&c->db_work, on_queues_closed, c);
+	c->open_parts = 3;
+	work_close(&c->file_work, on_queues_closed, c);
 	work_close(&c->feed_work, on_queues_closed, c);
+	work_close(&c->db_work, on_queues_closed, c);
 }
 
 static void
@@ -306,6 +307,7 @@ run(struct console *c, struct fault *f)
 
 	work_init(&c->db_work, c->loop, &db_hooks, c->db);
 	work_init(&c->feed_work, c->loop, NULL, NULL);
+	work_init(&c->file_work, c->loop, NULL, NULL);
 	if (e == OK)
 		e = make_tls(c, f);
 	if (e == OK)

@@ -71,7 +71,7 @@ pull_cancels(struct db *db, const char *agent, struct buf *out, bool first)
 	size_t n = 0;
 
 	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_puts(out, n > 0 ? ",\"" : first ? "{\"cancel\":[\"" : ",\"cancel\":[\"");
+		e = buf_puts(out, n > 0 ? ",\"" : first ? "{\"tasks\":[],\"cancel\":[\"" : ",\"cancel\":[\"");
 		if (e == OK)
 			e = buf_puts(out, sql_text(s, 0));
 		if (e == OK)
@@ -130,6 +130,22 @@ store_delivery_push(struct db *db, const char *task, const char *agent, const ch
 	    " rev = rev + 1"
 	    " WHERE task = ?1 AND agent = ?2",
 	    "tttii", task, agent, outcome, (int64_t)reached, now);
+}
+
+/* Answers get lost: who was offered a task and has not said a word about it is woken to ask again. */
+enum err
+store_offered_again(struct db *db, int64_t now, enum err (*each)(void *arg, const char *agent),
+    void *arg)
+{
+	struct sql_stmt *s = db_prepare(db,
+	    "SELECT DISTINCT d.agent FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.final = 0"
+	    " AND d.state = 'queued' AND d.offered < ? AND t.canceled IS NULL AND t.expires > ?");
+	enum err e = db_bind(s, "ii", now - OFFER_AGAIN_MS, now);
+
+	while (e == OK && (e = db_step(s)) == OK)
+		e = each(arg, sql_text(s, 0));
+	db_end(s);
+	return e == ERR_NOTFOUND ? OK : e;
 }
 
 /* Who has not heard of it never will; who has is told. */

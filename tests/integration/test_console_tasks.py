@@ -1,4 +1,5 @@
 """Tasks through the console: signed envelopes, push to 2222, pull over 2225, outcomes, cancel, groups."""
+import hashlib
 import http.server
 import json
 import ssl
@@ -239,7 +240,7 @@ def test_cancel_before_and_after_the_agent_knows(console, agent):
     assert agent.pull()[0] == 200
     agent.report(second["id"], "running")
     assert console.cli("task", "cancel", second["id"]).returncode == 0
-    assert agent.pull() == (200, {"cancel": [second["id"]]})
+    assert agent.pull() == (200, {"tasks": [], "cancel": [second["id"]]})
     agent.report(second["id"], "canceled")
     assert show(console, second)["state"] == "canceled"
 
@@ -299,3 +300,48 @@ def test_two_signatures_need_the_offline_key(tmp_path):
     assert status == 200 and len(answer["tasks"][0]["signatures"]) == 2
     assert send(console, agent.id)["agents"] == 1                    # the others still need one
     assert console.stop() == 0
+
+
+def put(agent, task, name, data, offset, piece, total=None, sha=None):
+    query = (f"?offset={offset}&total={total if total is not None else len(data)}"
+             f"&sha256={sha or hashlib.sha256(data).hexdigest()}")
+    return agent.call("PUT", f"/v1/tasks/{task}/files/{name}{query}", piece,
+                      headers={"Content-Type": "application/octet-stream"})
+
+
+def test_files_of_a_collect_task_arrive_in_pieces_and_once(console, agent):
+    task = send(console, agent.id, "collect", 'what=["system","mwav"]')["id"]
+    data = bytes(range(256)) * 1000
+    assert put(agent, task, "mwav.log", data, 0, b"") == (200, {"have": 0})
+    assert put(agent, task, "mwav.log", data, 0, data[:100000]) == (200, {"have": 100000})
+    status, answer = put(agent, task, "mwav.log", data, 0, data[:100000])
+    assert status == 409 and answer["have"] == 100000        # the answer was lost: go on there
+    assert put(agent, task, "mwav.log", data, 100000, data[100000:200000])[1] == {"have": 200000}
+    assert put(agent, task, "mwav.log", data, 200000, data[200000:]) == (201, {"have": len(data)})
+    assert put(agent, task, "mwav.log", data, 0, data[:10])[0] == 201
+    stored = console.state / "collected" / agent.id / task / "mwav.log"
+    assert stored.read_bytes() == data and stored.stat().st_mode & 0o777 == 0o600
+    wrong = put(agent, task, "system.json", b"{}", 0, b"[]")
+    assert wrong[0] == 422 and put(agent, task, "system.json", b"{}", 0, b"") == (200, {"have": 0})
+    assert put(agent, task, "system.json", b"{}", 0, b"{}")[0] == 201
+    other = Agent(console, console.token())
+    assert put(other, task, "system.json", b"{}", 0, b"{}")[0] == 404
+    plain = send(console, agent.id)["id"]
+    assert put(agent, plain, "system.json", b"{}", 0, b"{}")[0] == 404
+    for name, kw in (("passwd", {}), ("..%2fx", {}), ("mwav.log", {"total": 1 << 40}),
+                     ("mwav.log", {"sha": "zz"})):
+        assert put(agent, task, name, b"{}", 0, b"{}", **kw)[0] in (400, 404)
+    assert put(agent, task, "system.json", b"x" * 200000, 0, b"x" * 200000)[0] == 413
+
+
+def test_an_offer_whose_answer_was_lost_comes_again(console, agent):
+    task = send(console, agent.id)
+    assert agent.pull()[0] == 200
+    assert agent.pull()[0] == 204
+    import sqlite3
+    db = sqlite3.connect(console.state / "console.db")
+    db.execute("UPDATE deliveries SET offered = offered - 60000 WHERE agent = ?", (agent.id,))
+    db.commit()
+    db.close()
+    status, answer = agent.pull()
+    assert status == 200 and answer["tasks"][0]["signed"]["id"] == task["id"]
