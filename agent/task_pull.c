@@ -139,6 +139,22 @@ take_envelope(struct task_pull *p, cJSON *item)
 	    submitted, x);
 }
 
+/* Behind NAT a cancel comes the same way as the task; the connection proved the console. */
+static void
+take_cancels(struct task_pull *p, const cJSON *list)
+{
+	struct task_answer out;
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		if (!cJSON_IsString(item))
+			continue;
+		tasks_cancel(p->agent->tasks, item->valuestring, &out);
+		log_info("pull.cancel", "task=%s status=%d", log_q(item->valuestring), out.status);
+	}
+}
+
 static bool
 take_answer(struct task_pull *p, const struct httpc_response *r)
 {
@@ -156,6 +172,7 @@ take_answer(struct task_pull *p, const struct httpc_response *r)
 		take_envelope(p, cJSON_DetachItemFromArray(list, 0));
 		any = true;
 	}
+	take_cancels(p, json_get(tree, "cancel"));
 	cJSON_Delete(tree);
 	return any;
 }
