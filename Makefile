@@ -53,7 +53,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench fuzz torture lab sanitize deb
+.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench bench-mirror fuzz torture lab sanitize deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -65,6 +65,7 @@ help:
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
 	@echo 'make bench      measurements beside real peers, as ratios'
+	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
 	@echo 'make deb        Debian packages into build/deb, checked by lintian'
@@ -169,6 +170,10 @@ fuzz:
 
 torture:
 	@tests/torture/run.sh
+# 200 MB x 50 clients for each server: about five minutes. BENCH_ARGS=--quick for a glance, --out FILE.md to keep it.
+bench-mirror: deps
+	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-update-agent
+	@$(PYTHON) tests/bench/mirror.py build/release/atalaia-update-agent $(BENCH_ARGS)
 bench:
 	@tests/bench/run.sh
 lab:

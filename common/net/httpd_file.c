@@ -1,27 +1,33 @@
-/* httpd_file.c - file bodies. A job outlives its connection when the thread pool still works for it, and frees itself then.
- * Plain sockets: sendfile in the pool on a duplicate of the socket (libuv lets two watchers on one socket only by two descriptors), then a wait
- * until the socket takes more; so each connection has at most one piece in the pool, and a cold file stalls nobody but its own client.
- * TLS: reads in the pool, pieces through conn_send. */
+/* httpd_file.c - file bodies. A job outlives its connection when the thread pool still works for
+ * it, and frees itself then. Plain sockets: what the kernel has in memory goes out by sendfile in
+ * the loop; else by sendfile in the pool, on a duplicate of the socket (libuv lets two watchers on
+ * one socket only by two descriptors), then a wait until the socket takes more; so each connection
+ * has at most one piece in the pool, and a cold file stalls nobody but its own client. TLS: reads
+ * in the pool, pieces through conn_send. */
 #include "net/httpd_int.h"
 
 #include "base/log.h"
+#include "os/sock.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SEND_PIECE (256 * 1024)      /* one sendfile: bounded time in the pool, few wake-ups at line speed */
+#define SEND_PIECE                                                                                 \
+	(256 * 1024) /* one sendfile: bounded time in the pool, few wake-ups at line speed */
 #define READ_PIECE 32768
+#define WARM_PIECE                                                                                 \
+	(1024 * 1024) /* from memory, in the loop: some 100 us, and the others get their turn */
 
 struct http_file {
-	struct http_req *r;          /* NULL: dropped */
+	struct http_req *r; /* NULL: dropped */
 	struct httpd *d;
-	int fd, sock;                /* sock -1: read instead of sendfile */
+	int fd, sock; /* sock -1: read instead of sendfile */
 	uint64_t offset, left;
 	uv_fs_t fs;
 	uv_poll_t poll;
 	bool busy, waiting;
-	char *room;                  /* READ_PIECE bytes when sock is -1 */
+	char *room; /* READ_PIECE bytes when sock is -1 */
 };
 
 static void
@@ -50,7 +56,7 @@ file_end(struct http_file *f)
 		f->r->file = NULL;
 	f->r = NULL;
 	if (f->busy)
-		return;                 /* the piece under way ends it */
+		return; /* the piece under way ends it */
 	if (f->sock >= 0)
 		uv_close((uv_handle_t *)&f->poll, on_poll_closed);
 	else
@@ -66,12 +72,19 @@ file_drop(struct http_file *f)
 static void start_piece(struct http_file *f);
 
 static void
+stop_waiting(struct http_file *f)
+{
+	f->waiting = false;
+	(void)uv_poll_stop(&f->poll);
+}
+
+/* The watcher runs on while pieces go out from memory: starting it anew costs three system calls.
+ */
+static void
 on_writable(uv_poll_t *p, int status, int events)
 {
 	struct http_file *f = p->data;
 
-	(void)uv_poll_stop(p);
-	f->waiting = false;
 	if (status < 0)
 		conn_close(f->r->c, "the client does not take the answer");
 	else
@@ -81,6 +94,8 @@ on_writable(uv_poll_t *p, int status, int events)
 static void
 wait_writable(struct http_file *f)
 {
+	if (f->waiting)
+		return;
 	f->waiting = true;
 	if (uv_poll_start(&f->poll, UV_WRITABLE, on_writable) != 0)
 		conn_close(f->r->c, "cannot wait for the socket");
@@ -106,6 +121,13 @@ advance(struct http_file *f, ssize_t n)
 }
 
 static void
+count_sent(struct http_file *f, size_t n)
+{
+	f->r->c->file_bytes += (uint64_t)n;
+	f->d->stats.bytes_out += (uint64_t)n;
+}
+
+static void
 on_sent(uv_fs_t *fs)
 {
 	struct http_file *f = fs->data;
@@ -121,10 +143,8 @@ on_sent(uv_fs_t *fs)
 		wait_writable(f);
 		return;
 	}
-	if (n > 0) {
-		f->r->c->file_bytes += (uint64_t)n;
-		f->d->stats.bytes_out += (uint64_t)n;
-	}
+	if (n > 0)
+		count_sent(f, (size_t)n);
 	if (advance(f, n))
 		wait_writable(f);
 }
@@ -152,6 +172,26 @@ on_piece_read(uv_fs_t *fs)
 		httpd_later(c);
 }
 
+/* True when the piece is in memory and was given to the socket as far as it takes it. */
+static bool
+sent_from_memory(struct http_file *f)
+{
+	size_t piece = f->left < WARM_PIECE ? (size_t)f->left : WARM_PIECE, moved = 0;
+	enum err e;
+
+	if (!sock_file_in_memory(f->fd, f->offset, piece))
+		return false;
+	e = sock_send_file(f->sock, f->fd, f->offset, piece, &moved);
+	if (e == ERR_AGAIN) {
+		wait_writable(f);
+		return true;
+	}
+	count_sent(f, moved);
+	if (advance(f, e == OK ? (ssize_t)moved : e == ERR_CLOSED ? UV_EPIPE : UV_EIO))
+		wait_writable(f);
+	return true;
+}
+
 static void
 start_piece(struct http_file *f)
 {
@@ -159,15 +199,21 @@ start_piece(struct http_file *f)
 	uv_buf_t v;
 	int ret;
 
+	if (f->sock >= 0 && sent_from_memory(f))
+		return;
+	if (f->waiting)
+		stop_waiting(f);
 	if (piece > f->left)
 		piece = (size_t)f->left;
 	f->busy = true;
 	f->fs.data = f;
 	if (f->sock >= 0) {
-		ret = uv_fs_sendfile(f->d->loop, &f->fs, f->sock, f->fd, (int64_t)f->offset, piece, on_sent);
+		ret = uv_fs_sendfile(
+		    f->d->loop, &f->fs, f->sock, f->fd, (int64_t)f->offset, piece, on_sent);
 	} else {
 		v = uv_buf_init(f->room, (unsigned)piece);
-		ret = uv_fs_read(f->d->loop, &f->fs, f->fd, &v, 1, (int64_t)f->offset, on_piece_read);
+		ret =
+		    uv_fs_read(f->d->loop, &f->fs, f->fd, &v, 1, (int64_t)f->offset, on_piece_read);
 	}
 	if (ret != 0) {
 		f->busy = false;
@@ -180,8 +226,10 @@ file_turn(struct http_req *r)
 {
 	struct http_file *f = r->file;
 
-	/* sendfile writes beside libuv's queue: what libuv still holds (the head) must be out before. */
-	if (f == NULL || f->busy || f->waiting || conn_queue(r->c) > (f->sock >= 0 ? 0 : HTTP_LOW_WATER))
+	/* sendfile writes beside libuv's queue: what libuv still holds (the head) must be out
+	 * before. */
+	if (f == NULL || f->busy || f->waiting ||
+	    conn_queue(r->c) > (f->sock >= 0 ? 0 : HTTP_LOW_WATER))
 		return;
 	start_piece(f);
 }
@@ -226,10 +274,12 @@ file_new(struct http_req *r, int fd, uint64_t offset, uint64_t length)
 }
 
 void
-http_reply_file(struct http_req *r, int status, const char *type, int fd, uint64_t offset, uint64_t length)
+http_reply_file(
+    struct http_req *r, int status, const char *type, int fd, uint64_t offset, uint64_t length)
 {
 	r->owed = false;
-	if (r->c->why != NULL || r->state == RQ_DONE || r->state == RQ_STREAM || r->state == RQ_FILE) {
+	if (r->c->why != NULL || r->state == RQ_DONE || r->state == RQ_STREAM ||
+	    r->state == RQ_FILE) {
 		(void)close(fd);
 		return;
 	}

@@ -98,11 +98,22 @@ on_sock(uv_poll_t *h, int status, int events)
 		ftp_data_pump(d);
 }
 
+/* Starting a watcher anew costs libuv three system calls, so one that runs is left alone. */
 void
 ftp_data_want(struct ftp_data *d, int events)
 {
+	if (d->events == events)
+		return;
+	d->events = events;
 	if (uv_poll_start(&d->sock_poll, events, on_sock) != 0)
 		ftp_data_end(d, FTP_BROKEN);
+}
+
+void
+ftp_data_pause(struct ftp_data *d)
+{
+	d->events = 0;
+	(void)uv_poll_stop(&d->sock_poll);
 }
 
 static void

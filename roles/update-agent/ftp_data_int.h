@@ -18,6 +18,7 @@ struct ftp_data {
 	bool listener_open, sock_open;
 	bool same; /* the data connection comes from the very peer */
 	int listener, sock;
+	int events; /* what sock_poll waits for */
 
 	/* the transfer */
 	ftp_data_cb cb; /* NULL: none was asked for */
@@ -46,6 +47,7 @@ struct ftp_data {
 /* ftp_data.c */
 void ftp_data_end(struct ftp_data *d, enum ftp_outcome_kind kind); /* the one way out */
 void ftp_data_want(struct ftp_data *d, int events); /* call again when the socket can */
+void ftp_data_pause(struct ftp_data *d);	    /* while a worker has the socket */
 void ftp_data_free_when_quiet(struct ftp_data *d);
 /* ftp_move.c: as much as goes without waiting. */
 void ftp_data_pump(struct ftp_data *d);

@@ -107,7 +107,7 @@ cold_start(struct ftp_data *d)
 {
 	struct ftp_mover *m = d->m;
 
-	(void)uv_poll_stop(&d->sock_poll);
+	ftp_data_pause(d);
 	if (m->cold_running >= LIMIT_FTP_COLD) {
 		d->waiting_cold = true;
 		if (m->cold_last != NULL)
@@ -201,7 +201,7 @@ ascii_done(uv_work_t *w, int status)
 static void
 refill(struct ftp_data *d)
 {
-	(void)uv_poll_stop(&d->sock_poll);
+	ftp_data_pause(d);
 	d->working = true;
 	d->work.data = d;
 	(void)uv_queue_work(d->m->loop, &d->work, ascii_work, ascii_done);
@@ -287,7 +287,7 @@ ftp_data_take(struct ftp_data *d)
 		ftp_data_end(d, FTP_BROKEN);
 		return;
 	}
-	(void)uv_poll_stop(&d->sock_poll);
+	ftp_data_pause(d);
 	d->working = true;
 	d->moved += n;
 	d->m->bytes_in += n;

@@ -1,0 +1,330 @@
+"""make bench-mirror: the update agent beside FTP servers and nginx from Debian, same machine, same run, as ratios.
+
+usage: mirror.py PROGRAM [--quick] [--out FILE.md]
+Clients are threads of this process, so that the CPU of a server is what the kernel charges to it and its children alone."""
+import argparse
+import os
+import pathlib
+import platform
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import peers  # noqa: E402
+
+MB = 1_000_000
+
+
+class Session:
+    """The least an FTP client does."""
+
+    def __init__(self, server):
+        self.host = server.address
+        self.sock = socket.create_connection((server.address, server.port), 20)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.pending = b""
+        self.expect(b"220")
+        if self.ask(b"USER anonymous", (b"331", b"230")).startswith(b"331"):
+            self.ask(b"PASS x@", b"230")
+
+    def expect(self, code):
+        while True:
+            while b"\n" not in self.pending:
+                more = self.sock.recv(4096)
+                if not more:
+                    raise EOFError(self.pending)
+                self.pending += more
+            line, self.pending = self.pending.split(b"\n", 1)
+            if line[3:4] == b" " and line[:3].isdigit():
+                if not line.startswith(code):
+                    raise RuntimeError(line)
+                return line
+
+    def ask(self, command, code):
+        self.sock.sendall(command + b"\r\n")
+        return self.expect(code)
+
+    def passive(self):
+        n = re.search(rb"(\d+),(\d+)\)?\.?\s*$", self.ask(b"PASV", b"227")).groups()
+        return socket.create_connection((self.host, int(n[0]) * 256 + int(n[1])), 20)
+
+    def fetch(self, name, buffer):
+        data = self.passive()
+        self.sock.sendall(b"RETR " + name + b"\r\n")
+        self.expect((b"150", b"125"))
+        total = drain(data, buffer)
+        data.close()
+        self.expect(b"226")
+        return total
+
+    def quit(self):
+        self.ask(b"QUIT", b"221")
+        self.sock.close()
+
+
+def drain(sock, buffer):
+    total = 0
+    while True:
+        n = sock.recv_into(buffer)
+        if n == 0:
+            return total
+        total += n
+
+
+def in_threads(n, work):
+    errors = []
+
+    def guarded(i):
+        try:
+            work(i)
+        except Exception as e:  # noqa: BLE001
+            errors.append(e)
+
+    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(n)]
+    begin = time.monotonic()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if errors:
+        raise errors[0]
+    return time.monotonic() - begin
+
+
+def ftp_download(server, clients):
+    def one(_):
+        s = Session(server)
+        s.ask(b"TYPE I", b"200")
+        assert s.fetch(b"big", bytearray(1 << 18)) == server.big
+        s.quit()
+
+    return in_threads(clients, one)
+
+
+def http_download(server, clients, port):
+    def one(_):
+        s = socket.create_connection((server.address, port), 20)
+        s.sendall(b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert drain(s, bytearray(1 << 18)) > server.big
+
+    return in_threads(clients, one)
+
+
+def large(server, clients, download):
+    """MB/s and CPU seconds per GB."""
+    download(1)                       # warm
+    before = server.cpu()
+    seconds = download(clients)
+    cpu = server.cpu() - before
+    size = clients * server.big
+    return size / MB / seconds, cpu / (size / 1e9)
+
+
+def sessions_per_second(server, seconds):
+    counts = [0] * 4
+    end = time.monotonic() + seconds
+
+    def one(i):
+        while time.monotonic() < end:
+            Session(server).quit()
+            counts[i] += 1
+
+    before = server.cpu()
+    took = in_threads(4, one)
+    return sum(counts) / took, (server.cpu() - before) / sum(counts) * 1e6
+
+
+def small_files(server, n):
+    s = Session(server)
+    s.ask(b"TYPE I", b"200")
+    buffer = bytearray(4096)
+    begin = time.monotonic()
+    for i in range(n):
+        assert s.fetch(b"small/%d" % (i % 100), buffer) == 1500
+    took = time.monotonic() - begin
+    s.quit()
+    return n / took
+
+
+def idle_memory(server, n):
+    warm = [Session(server) for _ in range(5)]
+    before = server.pss()
+    held = [Session(server) for _ in range(n)]
+    time.sleep(1)
+    each = (server.pss() - before) / n
+    for s in held + warm:
+        s.sock.close()
+    return each
+
+
+def wrk(server, port, path, connections, seconds, tree, env):
+    done = subprocess.run([tree / "usr/bin/wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
+                           f"http://{server.address}:{port}{path}"], capture_output=True, text=True, env=env)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout)
+    if not rate or "Non-2xx" in done.stdout:
+        raise RuntimeError(done.stdout + done.stderr)
+    unit = {"us": 0.001, "ms": 1, "s": 1000}[p99.group(2)]
+    return float(rate.group(1)), float(p99.group(1)) * unit
+
+
+def hold(server, n):
+    """n long-polls."""
+    socks = []
+    for i in range(n):
+        s = socket.create_connection((server.address, server.version), 20,
+                                     source_address=(f"127.0.42.{i // 2000 + 1}", 0))
+        s.sendall(b"GET /v1/f/timestamp?have=1&wait=300 HTTP/1.1\r\nHost: x\r\n\r\n")
+        socks.append(s)
+    time.sleep(1)
+    return socks
+
+
+def make_root(folder, quick):
+    root = folder / "root"
+    (root / "small").mkdir(parents=True)
+    (root / "f/metadata").mkdir(parents=True)
+    size = (50 if quick else 200) * MB
+    with open(root / "big", "wb") as f:
+        for _ in range(size // MB):
+            f.write(os.urandom(MB))
+    for i in range(100):
+        (root / "small" / str(i)).write_bytes(os.urandom(1500))
+    stamp = '{"signatures":[{"keyid":"' + "a" * 64 + '","sig":"' + "b" * 140 + '"}],"signed":{"version":1,' \
+        '"x":"' + "c" * 300 + '"}}'
+    (root / "f/metadata/timestamp.json").write_text(stamp)
+    for p in [folder, root, *root.rglob("*")]:
+        os.chmod(p, 0o755 if p.is_dir() else 0o644)
+    return root, size
+
+
+def ftp_table(servers, quick, say):
+    say("| FTP server | MB/s 1 | 8 | 50 clients | CPU s/GB 1 | 8 | 50 clients | sessions/s | CPU us/session"
+        " | 1.5 KB files/s | idle B/session |")
+    say("|---|---|---|---|---|---|---|---|---|---|---|")
+    rows = {}
+    for make in servers:
+        server = make()
+        why = peers.usable(server)
+        if why:
+            say(f"| {server.name}: {why} |")
+            continue
+        try:
+            server.start()
+            server.big = BIG
+            got = [large(server, n, lambda c: ftp_download(server, c)) for n in (1, 8, 50)]
+            rate, micros = sessions_per_second(server, 2 if quick else 5)
+            files = small_files(server, 500 if quick else 3000)
+            server.stop()
+            idle = idle_memory(server.start(), 100 if quick else 500)
+        except Exception as e:  # noqa: BLE001
+            say(f"| {server.name}: {type(e).__name__} {str(e)[:120]} |")
+            continue
+        finally:
+            server.stop()
+        rows[server.name] = (got[2][1], rate, files, idle)
+        say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + " | "
+            + " | ".join(f"{x[1]:.3f}" for x in got)
+            + f" | {rate:.0f} | {micros:.0f} | {files:.0f} | {idle:.0f} |")
+    return rows
+
+
+def http_table(atalaia, nginx, tree, quick, say):
+    say("\n| HTTP server | file MB/s 1 | 8 | 50 clients | CPU s/GB 50 | requests/s (p99 ms) 1 | 64 |"
+        " 500 connections | 64 with 10,000 waiters |")
+    say("|---|---|---|---|---|---|---|---|---|")
+    rows, seconds = {}, 2 if quick else 5
+    for make in (atalaia, nginx):
+        server = make()
+        try:
+            server.start()
+            server.big = BIG
+            ours = server.name == "atalaia"
+            file_port = server.http if ours else server.port
+            port, path = (server.version, "/v1/f/timestamp") if ours else (server.port, "/f/metadata/timestamp.json")
+            env = peers.Server.environment(server)
+            got = [large(server, n, lambda c: http_download(server, c, file_port)) for n in (1, 8, 50)]
+            rates = [wrk(server, port, path, c, seconds, tree, env) for c in (1, 64, 500)]
+            held = "-"
+            if ours:
+                before = server.pss()
+                socks = hold(server, 1000 if quick else 10000)
+                each = (server.pss() - before) / len(socks)
+                r = wrk(server, port, path, 64, seconds, tree, env)
+                held = f"{r[0]:.0f} ({r[1]:.2f}), {each:.0f} B/waiter"
+                for s in socks:
+                    s.close()
+        finally:
+            server.stop()
+        rows[server.name] = (got[2][1], [r[0] for r in rates])
+        say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + f" | {got[2][1]:.3f} | "
+            + " | ".join(f"{r[0]:.0f} ({r[1]:.2f})" for r in rates) + f" | {held} |")
+    return rows
+
+
+def verdict(say, what, ours, theirs, low):
+    """ours / theirs; low: less is better."""
+    if theirs is None:
+        say(f"- {what}: {ours:.4g}, no peer to compare with")
+        return
+    ratio = ours / theirs if theirs else 0
+    ok = ratio <= 1 if low else ratio >= 1
+    say(f"- {what}: {ours:.4g} against {theirs:.4g}, ratio {ratio:.2f}: {'reached' if ok else 'NOT reached'}")
+
+
+def main():
+    global BIG
+    p = argparse.ArgumentParser()
+    p.add_argument("program")
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--out")
+    p.add_argument("--scratch")
+    a = p.parse_args()
+    lines = []
+
+    def say(text):
+        print(text, flush=True)
+        lines.append(text)
+
+    resource_limit()
+    scratch = pathlib.Path(a.scratch or tempfile.mkdtemp(prefix="bench-mirror-"))
+    scratch.mkdir(exist_ok=True)
+    tree = peers.unpack(scratch)
+    run = pathlib.Path(tempfile.mkdtemp(dir=scratch))
+    root, BIG = make_root(run, a.quick)
+    os.chmod(scratch, 0o755)
+    cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), "?")
+    say(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} x {cpu}, load"
+        f" {os.getloadavg()[0]:.1f}, {BIG // MB} MB file, loopback, clients on the same cores\n")
+
+    def ours():
+        return peers.Atalaia(run, tree, root, pathlib.Path(a.program).resolve())
+
+    ftp = ftp_table([ours] + [lambda c=c: c(run, tree, root) for c in peers.PEERS], a.quick, say)
+    http = http_table(ours, lambda: peers.Nginx(run, tree, root), tree, a.quick, say)
+    say("\nTo reach:")
+    mine = ftp.pop("atalaia")
+    best = min((r[0] for r in ftp.values()), default=None)
+    verdict(say, "CPU seconds per GB at 50 clients, best FTP peer", mine[0], best, True)
+    verdict(say, "idle bytes per session, 4 kB", mine[3], 4096, True)
+    verdict(say, "sessions/s, pyftpdlib", mine[1], ftp.get("pyftpdlib", (0, None))[1], False)
+    verdict(say, "small files/s, pure-ftpd", mine[2], ftp.get("pure-ftpd", (0, 0, None))[2], False)
+    for i, n in enumerate((1, 64, 500)):
+        verdict(say, f"3333 requests/s at {n} connections, nginx", http["atalaia"][1][i], http["nginx"][1][i], False)
+    if a.out:
+        pathlib.Path(a.out).write_text("\n".join(lines) + "\n")
+
+
+def resource_limit():
+    import resource
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()
