@@ -399,6 +399,12 @@ engine_status(const struct engine *e)
 	return NULL;
 }
 
+const char *
+engine_current_set(const struct engine *e)
+{
+	return e->current;
+}
+
 const struct engine_options *
 engine_settings(const struct engine *e)
 {

@@ -63,6 +63,8 @@ void engine_cancel(struct engine_job *job); /* cb gets ERR_CANCELED from the loo
 bool engine_is_up(const struct engine *e);
 /* {"type","up","version","since","error"}; NULL on no memory. */
 cJSON *engine_status(const struct engine *e);
+/* Folder of the last engine_reload, "" before the first. */
+const char *engine_current_set(const struct engine *e);
 const struct engine_options *engine_settings(const struct engine *e);
 
 #endif

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 struct scanner;
+struct quarantine;
 
 struct scanner_options {
 	uv_loop_t *loop;
@@ -50,5 +51,7 @@ MUST_CHECK enum err scanner_start(struct scanner *s, const struct scan_request *
 void scanner_stop(struct scanner *s);   /* done gets ERR_CANCELED; fine when none runs */
 bool scanner_running(const struct scanner *s);
 cJSON *scanner_status(const struct scanner *s); /* {"running","files","bytes","found",...} */
+/* Restore and list are for a worker, while no scan settles findings: NULL then, try again. */
+struct quarantine *scanner_vault(struct scanner *s);
 
 #endif

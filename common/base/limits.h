@@ -97,6 +97,8 @@
 #define LIMIT_SCAN_DEPTH 128            /* folders within each other: descriptors held at once */
 #define LIMIT_SCAN_PATH 16384           /* bytes of one path; deeper trees are told, not followed */
 #define LIMIT_SCAN_FILE (2ull << 30)    /* larger files are told, not scanned: clamd stops there too */
+#define LIMIT_QUARANTINE_LIST 1000      /* items told at once */
+#define LIMIT_MWAVLOG 1048576           /* then mwav.log begins anew; one old file is kept */
 #define LIMIT_RETRY_AFTER_S 3600        /* a receiver may ask for no longer silence */
 
 /* The agent. */
