@@ -196,7 +196,7 @@ result_of(const struct httpc_call *k)
 	if (k->too_big)
 		return ERR_TOOBIG;
 	if (k->stopped)
-		return ERR_CANCELED;
+		return k->starved ? ERR_NOMEM : ERR_CANCELED;
 	if (k->verify != NULL && curl_verify_fault(k->verify)->code != OK)
 		return curl_verify_fault(k->verify)->code;
 	if (k->wrong_peer)
@@ -216,8 +216,8 @@ explain(const struct httpc_call *k, struct httpc_response *r)
 		url = (char *)(uintptr_t)"?";
 	if (r->err == ERR_TOOBIG)
 		(void)fault_set(&r->fault, r->err, "%.150s: the answer is longer than %zu bytes", url, k->max_body);
-	else if (r->err == ERR_CANCELED)
-		(void)fault_set(&r->fault, r->err, "%.150s: canceled", url);
+	else if (k->stopped)
+		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, err_text(r->err));
 	else if (k->verify != NULL && curl_verify_fault(k->verify)->code != OK)
 		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, fault_text(curl_verify_fault(k->verify)));
 	else if (k->wrong_peer)
@@ -302,6 +302,13 @@ httpc_progress(struct httpc *c)
 	c->inside--;
 	if (c->closing && c->calls == NULL)
 		end_client(c);
+}
+
+void
+httpc_starve(struct httpc_call *k)
+{
+	k->starved = k->stopped = true;
+	soon(k->c);
 }
 
 void

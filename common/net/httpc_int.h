@@ -30,7 +30,7 @@ struct httpc_call {
 	void *sent;                          /* copy of the request's body */
 	size_t max_body;
 	uint64_t got;
-	bool stream, canceled, stopped, too_big, finished, has_peer, wrong_peer;
+	bool stream, canceled, stopped, starved, too_big, finished, has_peer, wrong_peer;
 	CURLcode code;
 	char expect_name[PKI_NAME];
 	struct pki_identity peer;
@@ -47,6 +47,7 @@ void io_add(struct httpc *c, CURL *easy);                /* closes: poll handles
 
 /* httpc.c */
 void httpc_progress(struct httpc *c);                    /* after every curl call: hands out what is finished */
+void httpc_starve(struct httpc_call *k);                 /* no memory for its socket: ends with ERR_NOMEM */
 void httpc_handle_gone(struct httpc *c);
 
 #endif

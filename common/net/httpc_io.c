@@ -96,6 +96,17 @@ add_socket(struct httpc *c, curl_socket_t fd)
 	return s;
 }
 
+/* Without memory for a poll handle the transfer ends. curl must not hear of it from the callback: 7.88 crashes on a refusal there. */
+static int
+starve(struct httpc *c, CURL *easy)
+{
+	struct httpc_call *k = NULL;
+
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &k) == CURLE_OK && k != NULL)
+		httpc_starve(k);
+	return 0;
+}
+
 static int
 on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
 {
@@ -109,12 +120,12 @@ on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
 	}
 	s = find_socket(c, fd);
 	if (s == NULL && (s = add_socket(c, fd)) == NULL)
-		return -1;
+		return starve(c, easy);
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		events |= UV_READABLE;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		events |= UV_WRITABLE;
-	return uv_poll_start(&s->poll, events, on_poll) == 0 ? 0 : -1;
+	return uv_poll_start(&s->poll, events, on_poll) == 0 ? 0 : starve(c, easy);
 }
 
 static void

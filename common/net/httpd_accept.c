@@ -47,9 +47,44 @@ refuse(struct http_conn *c, const char *why)
 
 /* The handle's kind follows the listener's. */
 static int
-init_handle(struct http_conn *c, const struct http_listener *l)
+init_handle(struct httpd *d, uv_handle_t *h, const struct http_listener *l)
 {
-	return l->h.any.type == UV_TCP ? uv_tcp_init(c->d->loop, &c->h.tcp) : uv_pipe_init(c->d->loop, &c->h.pipe, 0);
+	return l->h.any.type == UV_TCP ? uv_tcp_init(d->loop, (uv_tcp_t *)h) : uv_pipe_init(d->loop, (uv_pipe_t *)h, 0);
+}
+
+static void turn_away(struct http_listener *l);
+
+static void
+on_spare_closed(uv_handle_t *h)
+{
+	struct httpd *d = h->data;
+	struct http_listener *l;
+
+	d->spare_used = false;
+	for (l = d->listeners; l != NULL && !d->spare_used; l = l->next) {
+		if (l->missed)
+			turn_away(l);
+	}
+	httpd_handle_gone(d);
+}
+
+/* libuv stops listening until a connection that it announced is taken: without memory the server's spare takes it and hangs up. */
+static void
+turn_away(struct http_listener *l)
+{
+	struct httpd *d = l->d;
+
+	l->missed = d->spare_used;
+	if (d->spare_used)
+		return;
+	if (init_handle(d, &d->spare.any, l) != 0)
+		return;
+	d->spare_used = true;
+	d->stats.refused++;
+	d->handles++;
+	d->spare.any.data = d;
+	(void)uv_accept(&l->h.stream, &d->spare.stream);
+	uv_close(&d->spare.any, on_spare_closed);
 }
 
 static void
@@ -73,14 +108,13 @@ conn_accept(struct http_listener *l)
 	struct httpd *d = l->d;
 	const char *why;
 
-	if (c == NULL)
-		return;
-	c->d = d;
-	buf_init(&c->in, HTTP_IN_MAX);
-	if (init_handle(c, l) != 0) {
+	if (c == NULL || init_handle(d, &c->h.any, l) != 0) {
 		free(c);
+		turn_away(l);
 		return;
 	}
+	c->d = d;
+	buf_init(&c->in, HTTP_IN_MAX);
 	c->h.any.data = c;
 	c->next = d->conns;
 	c->link = &d->conns;

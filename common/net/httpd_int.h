@@ -27,6 +27,7 @@ struct http_listener {
 		uv_pipe_t pipe;
 	} h;
 	char *path;                      /* unix socket, removed at close */
+	bool missed;                     /* announced a connection while the spare was closing */
 };
 
 struct httpd {
@@ -38,6 +39,13 @@ struct httpd {
 	struct peers *peers, *handshakes;
 	uv_timer_t tick, soon;
 	uint32_t tick_ms;
+	union {
+		uv_handle_t any;
+		uv_stream_t stream;
+		uv_tcp_t tcp;
+		uv_pipe_t pipe;
+	} spare;                         /* takes a connection, to close it, when there is no memory for a real one */
+	bool spare_used;
 	size_t handles;                  /* listeners, timers, connections and file jobs that still have to go */
 	bool closing;
 	uint64_t drain_until;
