@@ -110,7 +110,7 @@ note_task_done(struct ingest *x, const struct event_row *row, const cJSON *item)
 
 	if (strcmp(row->type, "org.atalaia.task.done") != 0)
 		return OK;
-	if (json_get_string(data, "id", &id, NULL) != OK ||
+	if (json_get_string(data, "task", &id, NULL) != OK ||
 	    json_get_string(data, "state", &d.state, NULL) != OK || !enroll_state_is_final(d.state) ||
 	    json_opt_string(data, "step", NULL, &d.step, NULL) != OK)
 		return OK;

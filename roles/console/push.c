@@ -73,7 +73,7 @@ struct outcome {
 	struct job job;
 	struct console *c;
 	char task[UUID_TEXT], agent[UUID_TEXT];
-	char text[200], code[64];
+	char text[400], code[64], detail[250];
 	bool reached, refused;
 };
 
@@ -115,18 +115,22 @@ wake(struct attempt *a)
 	(void)waiters_wake(a->owner->c->waiters, topic);
 }
 
-/* Code of the agent's problem document. */
+/* Code and sentence of the agent's problem document. */
 static void
-read_code(const struct httpc_response *r, char code[64])
+read_problem(const struct httpc_response *r, struct outcome *o)
 {
 	cJSON *tree = NULL;
 	const char *text;
 
-	memcpy(code, "refused", sizeof("refused"));
-	if (json_parse(&tree, (const char *)r->body, r->len, JSON_EVENT, NULL) == OK &&
-	    json_get_string(tree, "code", &text, NULL) == OK &&
-	    text_copy(code, 64, text, strlen(text)) != OK)
-		memcpy(code, "refused", sizeof("refused"));
+	memcpy(o->code, "refused", sizeof("refused"));
+	if (r->status < 400 ||
+	    json_parse(&tree, (const char *)r->body, r->len, JSON_EVENT, NULL) != OK)
+		return;
+	if (json_get_string(tree, "code", &text, NULL) == OK &&
+	    text_copy(o->code, sizeof(o->code), text, strlen(text)) != OK)
+		memcpy(o->code, "refused", sizeof("refused"));
+	if (json_get_string(tree, "detail", &text, NULL) == OK)
+		(void)snprintf(o->detail, sizeof(o->detail), ": %s", text);
 	cJSON_Delete(tree);
 }
 
@@ -153,14 +157,14 @@ record(struct attempt *a, const struct httpc_response *r)
 	memcpy(o->agent, a->agent.agent, sizeof(o->agent));
 	o->reached = a->body != NULL && r->err == OK && r->status == 202;
 	o->refused = a->body != NULL && is_final_refusal(r);
-	read_code(r, o->code);
+	read_problem(r, o);
 	if (r->err != OK)
 		(void)snprintf(o->text, sizeof(o->text), "%sfailed: %s", a->body == NULL ? "cancel " : "",
 		    fault_text(&r->fault));
 	else
-		(void)snprintf(o->text, sizeof(o->text), "%sanswered %d%s%s",
+		(void)snprintf(o->text, sizeof(o->text), "%sanswered %d%s%s%s",
 		    a->body == NULL ? "cancel " : "", r->status, r->status < 400 ? "" : " ",
-		    r->status < 400 ? "" : o->code);
+		    r->status < 400 ? "" : o->code, o->detail);
 	work_add(&o->c->db_work, &o->job);
 }
 

@@ -256,7 +256,7 @@ def test_the_end_of_a_task_also_counts_when_it_comes_as_an_event(console, agent)
     task = send(console, agent.id)
     assert agent.pull()[0] == 200
     event = agent.event(1, "task", type="org.atalaia.task.done",
-                        data={"id": task["id"], "type": "update.now", "state": "interrupted", "step": "2"})
+                        data={"task": task["id"], "type": "update.now", "state": "interrupted", "step": "2"})
     assert agent.call("POST", "/v1/events", [event])[0] == 200
     t = show(console, task)
     assert (t["state"], t["step"], t["ended"]) == ("interrupted", "2", True)
