@@ -148,7 +148,7 @@ test: deps-test
 demo: deps
 	@packaging/deps.sh demo
 	@$(MAKE) --no-print-directory MODE=release all
-	@tests/demo/demo.sh build/release
+	@$(PYTHON) tests/demo/demo.py build/release
 
 check: style layers static
 style:

@@ -150,7 +150,10 @@ publish = {self.publish_root}
     def send_task(self, host, kind, args=None, wait=True, timeout=90):
         """Sends a signed task; returns the final state that the console recorded."""
         done = self.console_run("task", "send", "--to", host.agent_id, kind, json.dumps(args or {}),
-                                *(["--wait"] if wait else []), "--json", timeout=timeout)
+                                *(["--wait", "--timeout", f"{timeout - 10}s"] if wait else []),
+                                "--json", check=False, timeout=timeout)
+        if not done.stdout.strip():
+            raise FleetError(f"task {kind} for {host.name}: {done.stderr.strip()}")
         return json.loads(done.stdout.strip().splitlines()[-1])
 
     def events(self, **kw):
