@@ -11,6 +11,21 @@
 
 #include <string.h>
 
+/* A task that was offered and not taken must not wait for the end of a long poll. */
+static enum err
+shorten_wait(struct call *call, struct db *db, int64_t now)
+{
+	uint64_t wait, at;
+	enum err e = store_next_offer(db, call->peer.name, now, &wait);
+
+	if (e != OK || wait == UINT64_MAX)
+		return e;
+	at = clock_mono_ms() + wait;
+	if (at < call->deadline_ms)
+		call->deadline_ms = at;
+	return OK;
+}
+
 /* text[0]: machine id as the agent sees it now; after: its task port + 1, or 0 when not said. */
 static enum err
 work_pull(struct call *call, struct db *db)
@@ -32,7 +47,9 @@ work_pull(struct call *call, struct db *db)
 	}
 	e = store_agent_seen(db, call->peer.name, call->address,
 	    call->after > 0 ? (int64_t)call->after - 1 : -1, now);
-	return e == OK ? store_pull(db, call->peer.name, now, &call->out) : e;
+	if (e == OK)
+		e = store_pull(db, call->peer.name, now, &call->out);
+	return e == OK && call->out.len == 0 ? shorten_wait(call, db, now) : e;
 }
 
 static void pull_start(struct console *c, struct http_req *req, uint64_t deadline_ms);

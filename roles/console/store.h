@@ -74,8 +74,11 @@ struct task_row {
 MUST_CHECK enum err store_task_add(struct db *db, const struct task_row *t);
 MUST_CHECK enum err store_delivery_add(struct db *db, const char *task, const char *agent,
     int64_t now);
+/* Milliseconds until a task that was offered and not taken may be offered again; UINT64_MAX: none. */
+MUST_CHECK enum err store_next_offer(struct db *db, const char *agent, int64_t now,
+    uint64_t *wait_ms);
 /* {"tasks":[..],"cancel":[..]} for this agent into out; nothing appended when there is nothing. Marks
- * them offered; one that was offered less than 30 s ago is left out. */
+ * them offered; one that was offered less than 10 s ago is left out. */
 MUST_CHECK enum err store_pull(struct db *db, const char *agent, int64_t now, struct buf *out);
 MUST_CHECK enum err store_offered_again(struct db *db, int64_t now,
     enum err (*each)(void *arg, const char *agent), void *arg);

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define OFFER_AGAIN_MS 30000 /* an answer that was lost on the way is offered again after this */
+/* A task whose answer was lost, or that the agent could not take yet, is offered again after this. */
+#define OFFER_AGAIN_MS 10000
 #define LIMIT_PULL_TASKS 16  /* the rest comes with the next pull */
 
 enum err
@@ -88,6 +89,21 @@ pull_cancels(struct db *db, const char *agent, struct buf *out, bool first)
 		    " state <> 'queued' AND task IN (SELECT id FROM tasks WHERE canceled IS NOT NULL)",
 		    "t", agent);
 	return e;
+}
+
+enum err
+store_next_offer(struct db *db, const char *agent, int64_t now, uint64_t *wait_ms)
+{
+	int64_t offered = 0;
+	enum err e = db_number(db, &offered,
+	    "SELECT min(d.offered) FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?"
+	    " AND d.final = 0 AND d.state = 'queued' AND t.canceled IS NULL AND t.expires > ?",
+	    "ti", agent, now);
+
+	*wait_ms = UINT64_MAX;
+	if (e == OK && offered > 0)
+		*wait_ms = offered + OFFER_AGAIN_MS > now ? (uint64_t)(offered + OFFER_AGAIN_MS - now) : 0;
+	return e == ERR_NOTFOUND ? OK : e;
 }
 
 enum err
