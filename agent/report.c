@@ -141,6 +141,16 @@ report_applied(struct agent *a, const char *feed, const struct fetch_result *r,
 }
 
 void
+report_mirrored(struct agent *a, const char *feed, const struct fetch_result *r)
+{
+	EMIT(a, "mirror.published", TEXT("feed", feed), NUMBER("version", r->version),
+	    NUMBER("from", r->from), TEXT("mirror", r->source), TEXT("url", r->url),
+	    NUMBER("bytes_metadata", r->bytes_metadata), NUMBER("bytes_delta", r->bytes_delta),
+	    NUMBER("bytes_full", r->bytes_full), NUMBER("bytes_wire", r->bytes_wire),
+	    NUMBER("fetch_ms", r->ms));
+}
+
+void
 report_reverted(struct agent *a, const char *feed, uint64_t from, uint64_t to, const char *why)
 {
 	log_error("update.reverted", "feed=%s from=%llu to=%llu why=%s", feed,

@@ -21,6 +21,8 @@ void report_set_rejected(struct agent *a, const char *feed, uint64_t version, co
     const char *rule, const char *why);
 void report_applied(struct agent *a, const char *feed, const struct fetch_result *r,
     uint64_t activate_ms);
+/* The served mirror holds a new version of the feed. */
+void report_mirrored(struct agent *a, const char *feed, const struct fetch_result *r);
 void report_reverted(struct agent *a, const char *feed, uint64_t from, uint64_t to,
     const char *why);
 void report_stale(struct agent *a, const char *feed, const char *why, const char *expires);

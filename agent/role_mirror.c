@@ -182,6 +182,8 @@ synced(void *ctx, const struct fetch_result *r)
 	m->served = feed_timestamp_version(m->metadata);
 	if (m->served > m->held)
 		mirror_tell_serve(m);
+	if (r->outcome == FETCH_UPDATED)
+		report_mirrored(m->role->agent, m->name, r);
 	if (r->outcome == FETCH_WAITING)
 		report_waiting(m->role->agent, m->name, r->why);
 	finish(m, fetch_outcome_word(r->outcome), r->why, !good && r->outcome != FETCH_CANCELED);

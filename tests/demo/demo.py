@@ -59,15 +59,14 @@ def check_ports():
 
 
 def cost(event):
-    """'1.2 kB metadata + 60 kB delta + 0 full' of an update event."""
-    b = event["data"]["bytes"]
-    return (f"{human(b['metadata'])} metadata, {human(b['delta'])} deltas, {human(b['full'])} full: "
-            f"{human(b['metadata'] + b['delta'] + b['full'])}")
+    """What an update cost, by kind; the wire's count has commands and replies too."""
+    d = event["data"]
+    return (f"{human(d['bytes_metadata'])} metadata, {human(d['bytes_delta'])} deltas, "
+            f"{human(d['bytes_full'])} whole files; {human(d['bytes_wire'])} on the wire")
 
 
 def total(event):
-    b = event["data"]["bytes"]
-    return b["metadata"] + b["delta"] + b["full"]
+    return event["data"]["bytes_wire"]
 
 
 class Demo:
@@ -129,6 +128,8 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
         uid = os.geteuid() if os.geteuid() != 0 else self.workstation.uid
         f.configure_agent(self.workstation, 22227, engine=engine,
                           more=f"[events]\ndetection_uids = 0 {uid} {os.getuid()}\n")
+        f.start_clamd(self.workstation)
+        s.seen("Debian's clamd runs for the workstation, so far with a seed of one signature")
         for host in (self.branch, self.workstation):
             f.enroll(host)
             f.start_agent(host)
@@ -163,22 +164,20 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
         event = f.wait_event("update.applied", self.workstation, WAIT,
                              lambda e: e["data"]["feed"] == "signatures")
         self.first = event
-        s.seen(f"version {event['data']['version']} from {event['data'].get('source')} "
+        s.seen(f"version {event['data']['version']} from {event['data'].get('mirror')} "
                f"({event['data'].get('url')}) in {time.monotonic() - began:.1f} s, {cost(event)}")
 
     # 4, second half
     def second_update(self):
         f, s = self.fleet, self.story
         s.step("A second version is published; it travels server -> branch -> workstation by itself")
-        f.start_clamd(self.workstation)
-        s.seen("Debian's clamd reads the workstation's current set")
         f.set_policy("default.json", {
             "update": {"auto": True, "bypass": "never", "delta": "prefer", "jitter": "0"},
             "sources": {"update_agents": [{"name": "branch", "host": self.branch.address, "ftp": 2021,
                                            "http": 2221, "version": 3333,
                                            "subnets": [f"{self.workstation.address}/32"]}]}})
-        f.wait_event("policy.applied", self.workstation, WAIT,
-                     lambda e: e["data"].get("version", 0) > 0)
+        wait_for(self.auto_on, WAIT, "the policy that switches automatic updates on")
+        s.seen("a new policy reached the workstation: automatic updates are on")
         began = time.monotonic()
         report = f.publish()
         version = report["version"]
@@ -259,7 +258,7 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
         self.task(self.workstation, "update.now", {"feed": "signatures"}, expect=("done", "failed"))
         event = f.wait_event("update.rejected", self.workstation, WAIT)
         d = event["data"]
-        s.seen(f"the workstation refused {d.get('file')} from {d.get('source')}: rule {d.get('rule')}, "
+        s.seen(f"the workstation refused {d.get('file')} from {d.get('mirror')}: rule {d.get('rule')}, "
                f"expected {str(d.get('expected'))[:16]}..., got {str(d.get('got'))[:16]}...")
         after = os.readlink(self.workstation.dir / "state/feeds/signatures/current")
         if before != after:

@@ -197,7 +197,16 @@ roots = {host.dir}/roots
         host.agent.line("ready")
 
     def start_clamd(self, host):
-        """Debian's clamd on its own configuration: database is the workstation's current set."""
+        """Debian's clamd on its own configuration: its database is the workstation's current set. Before
+        the first update that is a seed of one line, as clamd does not start without any."""
+        current = host.dir / "state/feeds/signatures/current"
+        if not current.is_symlink():
+            seed = host.dir / "seed"
+            seed.mkdir()
+            (seed / "seed.hdb").write_text(f"{'0' * 31}1:68:Atalaia.Seed\n")
+            current.parent.mkdir(parents=True)
+            current.symlink_to(seed)
+            host.own(host.dir)
         sock = host.dir / "run" / "clamd.sock"
         conf = host.write("clamd.conf", f"""LocalSocket {sock}
 LocalSocketMode 666
