@@ -178,8 +178,8 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
                                            "subnets": [f"{self.workstation.address}/32"]}]}})
         wait_for(self.auto_on, WAIT, "the policy that switches automatic updates on")
         s.seen("a new policy reached the workstation: automatic updates are on")
-        began = time.monotonic()
         report = f.publish()
+        began = time.monotonic()
         version = report["version"]
         s.seen(f"published version {version}: {human(report['bytes'])} of signatures changed by "
                f"{human(report['delta_bytes'])} of deltas")

@@ -216,7 +216,6 @@ LogFile {host.dir}/clamd-log
 LogTime yes
 PidFile {host.dir}/run/clamd.pid
 TemporaryDirectory {host.dir}/home
-ConcurrentDatabaseReload no
 StreamMaxLength 100M
 """)
         host.clamd = host.start("/usr/sbin/clamd", "--config-file", conf)
