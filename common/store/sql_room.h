@@ -7,9 +7,10 @@
 
 #include "store/sql.h"
 
-#define SQL_ROOM_WAL_PAGES 256 /* a checkpoint follows a commit that leaves more in the WAL */
+/* wal_autocheckpoint: pages in the WAL after which a commit moves them into the main file.
+ * secure_delete: Debian's SQLite writes zeros over all that is deleted, by way of the WAL. */
 #define SQL_ROOM_PRAGMAS                                                                           \
-	"PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"                                     \
+	"PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=FAST;"                                     \
 	"PRAGMA wal_autocheckpoint=256; PRAGMA page_size=4096;"
 
 /* Keeps the WAL file at its size when the database is closed. Call right after sql_open. */
