@@ -122,8 +122,8 @@ check_older(const struct buf *older, const struct buf *newer, uint64_t v, struct
 	struct keyring ring = { 0 };
 	struct signers who = { 0 };
 	cJSON *keys, *roles, *root;
-	const char *type;
-	uint64_t version;
+	const char *type = "";
+	uint64_t version = 0;
 	enum err e = signed_parse(&a, older->data, older->len, f);
 
 	if (e == OK)

@@ -54,7 +54,7 @@ enum err
 memo_read(const struct objects *o, const uint8_t listed[SHA_LEN], uint8_t identity[SHA_LEN])
 {
 	char path[OBJECT_PATH];
-	uint8_t of[SHA_LEN];
+	uint8_t of[SHA_LEN] = { 0 };
 	struct buf b;
 	cJSON *t = NULL;
 	enum err e = memo_path(o, path);

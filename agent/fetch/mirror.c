@@ -172,13 +172,14 @@ sync_with(struct job *j, struct served *s, struct fault *f)
 enum err
 job_mirror(struct job *j, struct fault *f)
 {
-	struct served s;
+	struct served s = { .count = 0 };
 	enum err e = served_open(&s, j->config->root, j->config->feed, f);
 
 	j->find_held = find_served;
-	j->mode = &s;
+	j->mode = &s; /* until we return */
 	if (e == OK)
 		e = sync_with(j, &s, f);
 	served_close(&s);
+	j->mode = NULL;
 	return e;
 }

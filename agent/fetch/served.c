@@ -134,7 +134,7 @@ served_close(struct served *s)
 const struct served_file *
 served_find(const struct served *s, const uint8_t sha256[SHA_LEN])
 {
-	struct served_file key, *found;
+	struct served_file key = { .size = 0 }, *found;
 
 	if (s->count == 0)
 		return NULL;

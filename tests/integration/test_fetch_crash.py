@@ -163,3 +163,32 @@ def test_a_full_disk_fails_and_heals(feed, server, tmp_path):
         assert fetcher.run(config)["outcome"] == "updated"
     finally:
         world.run(["umount", "-l", disk])
+
+
+@pytest.mark.parametrize("kind", ["malloc", "calloc", "realloc"])
+def test_memory_that_runs_out_ends_in_a_result(feed, server, shim, tmp_path, kind):
+    """At one call, and at that and every later one: no crash, and never a false success."""
+    template, live = tmp_path / "template", tmp_path / "live"
+    named = fetcher.sources(("m", server))
+    r = fetcher.run(fetcher.set_config(template, feed.root_file, named))
+    fetcher.activate(template, r["version"])
+    feed.publish({**variant(1), "p.pack": feedmaker.pack(PACK)}, packs=("p.pack",))
+    config = fetcher.set_config(live, feed.root_file, named, current=1)
+    copy(template, live)
+    total = counts(shim, config, live / "work" / "count")[kind]
+    tried = int(os.environ.get("FETCH_MALLOC_POINTS", "12"))
+    for i in range(tried):
+        for later in ("", "+"):
+            fault = f"{kind}:{1 + total * i // tried}{later}"
+            copy(template, live)
+            f = run_with(shim, config, fault)
+            # Before the job starts libuv aborts and libseccomp 2.5 crashes without memory: no harm then.
+            early = (-6, -11, 127) if not f.of("progress") else ()
+            assert f.process.returncode in (0, 1, 2, 70, *early), (fault, f.log[-5:])
+            for result in f.of("result"):
+                if result["outcome"] == "updated":
+                    folder = live / "sets" / "2"
+                    assert (folder / "a.hdb").read_bytes() == variant(1)["a.hdb"]
+            assert (live / "sets" / "1" / "a.hdb").read_bytes() == variant(0)["a.hdb"]
+            r = fetcher.run(config)
+            assert r["outcome"] == "updated", fault
