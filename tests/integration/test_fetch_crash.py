@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_fetch_mirror import served, variant, verify_tree  # noqa: E402
 
 HOST = "127.0.50.5"
-STEP = int(os.environ.get("FETCH_SWEEP_STEP", "11"))
+STEP = int(os.environ.get("FETCH_SWEEP_STEP", "37"))
 KINDS = ("write", "fsync", "rename", "open", "close", "unlink", "ftruncate")
 PACK = {f"r/{i}.yar": b"rule %d {}" % i for i in range(3)}
 
@@ -176,7 +176,7 @@ def test_memory_that_runs_out_ends_in_a_result(feed, server, shim, tmp_path, kin
     config = fetcher.set_config(live, feed.root_file, named, current=1)
     copy(template, live)
     total = counts(shim, config, live / "work" / "count")[kind]
-    tried = int(os.environ.get("FETCH_MALLOC_POINTS", "12"))
+    tried = int(os.environ.get("FETCH_MALLOC_POINTS", "3"))
     for i in range(tried):
         for later in ("", "+"):
             fault = f"{kind}:{1 + total * i // tried}{later}"

@@ -174,14 +174,3 @@ def test_progress_is_not_a_flood(feed, tmp_path, http):
     times = [t for t, m in f.messages if m["type"] == "progress"]
     assert len(times) >= 3
     assert all(b - a > 0.2 for a, b in zip(times, times[1:]))
-
-
-def test_a_thousand_small_files_over_ftp(tmp_path):
-    """FORBID_REUSE: none may stall (DESIGN section 14)."""
-    feed = feedmaker.Feed(tmp_path / "many" / "signatures")
-    feed.publish({f"f{i:04}.ndb": b"%d\n" % i for i in range(1000)})
-    with liars.Ftp(feed.folder.parent, HOST) as s:
-        r = fetcher.run(fetcher.set_config(tmp_path / "s", feed.root_file, fetcher.sources(("m", s))),
-                        seconds=60)
-    assert (r["outcome"], r["errors"]) == ("updated", [])
-    assert len(list((tmp_path / "s" / "sets" / "1").iterdir())) == 1000
