@@ -9,7 +9,7 @@
 
 #define BLOCK 32u
 #define BASE 0x9e3779b97f4a7c15ull /* multiplier of the rolling polynomial */
-#define TEXT_MIN 32u               /* shorter matches cost more than the bytes they save */
+#define SHORTEST 32u               /* shorter matches cost more than the bytes they save */
 #define NONE UINT32_MAX
 
 struct blocks {
@@ -72,16 +72,26 @@ grow(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi, size_t o,
 	return (struct delta_match) { n - back, o - back, len + back };
 }
 
-/* The ends of a gap often continue the matches around it: taken first, they cost no record. */
-static void
-stretch(const struct blocks *b, const uint8_t *new, size_t *lo, size_t hi, uint64_t from,
-    uint64_t *grown)
+/* How far the bytes behind the match before a gap go on being equal. */
+static size_t
+equal_ahead(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi, uint64_t from)
 {
-	*grown = 0;
-	while (*lo < hi && from + *grown < b->old.n && b->old.p[from + *grown] == new[*lo]) {
-		(*grown)++;
-		(*lo)++;
-	}
+	size_t k = 0;
+
+	while (lo + k < hi && from + k < b->old.n && b->old.p[from + k] == new[lo + k])
+		k++;
+	return k;
+}
+
+/* And the bytes in front of the match behind it. */
+static size_t
+equal_back(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi, uint64_t from)
+{
+	size_t k = 0;
+
+	while (hi - k > lo && from > k && b->old.p[from - k - 1] == new[hi - k - 1])
+		k++;
+	return k;
 }
 
 static enum err
@@ -117,6 +127,32 @@ scan_gap(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi,
 	return OK;
 }
 
+/* One gap [lo, hi) behind a match that ended at `from` of the old file and in front of `next` (NULL: the
+ * end). What continues a neighbour costs no record. */
+static enum err
+fill_gap(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi, uint64_t from,
+    const struct delta_match *next, struct delta_matches *out)
+{
+	size_t ahead, back;
+	enum err e = OK;
+
+	if (hi - lo < SHORTEST)
+		return OK;
+	ahead = equal_ahead(b, new, lo, hi, from);
+	if (ahead >= SHORTEST) {
+		e = delta_matches_add(out, lo, from, ahead);
+		lo += ahead;
+	}
+	back = next != NULL ? equal_back(b, new, lo, hi, next->from) : 0;
+	if (back < SHORTEST)
+		back = 0;
+	if (e == OK)
+		e = scan_gap(b, new, lo, hi - back, out);
+	if (e == OK && back > 0)
+		e = delta_matches_add(out, hi - back, next->from - back, back);
+	return e;
+}
+
 enum err
 delta_match_blocks(struct delta_matches *out, const struct delta_matches *lines,
     struct delta_text old, struct delta_text new)
@@ -124,25 +160,16 @@ delta_match_blocks(struct delta_matches *out, const struct delta_matches *lines,
 	struct blocks b = { .old = old };
 	enum err e = index_blocks(&b);
 	size_t i, lo = 0;
-	uint64_t from = 0, grown;
+	uint64_t from = 0;
 
 	for (i = 0; e == OK && i <= lines->count; i++) {
-		size_t hi = i < lines->count ? lines->list[i].at : new.n, start = lo;
+		const struct delta_match *next = i < lines->count ? &lines->list[i] : NULL;
 
-		if (hi - lo >= TEXT_MIN) {
-			stretch(&b, new.p, &lo, hi, from, &grown);
-			if (grown >= TEXT_MIN)
-				e = delta_matches_add(out, start, from, grown);
-			else
-				lo = start;
-			if (e == OK)
-				e = scan_gap(&b, new.p, lo, hi, out);
-		}
-		if (e == OK && i < lines->count) {
-			e = delta_matches_add(out, lines->list[i].at, lines->list[i].from,
-			    lines->list[i].len);
-			lo = lines->list[i].at + lines->list[i].len;
-			from = lines->list[i].from + lines->list[i].len;
+		e = fill_gap(&b, new.p, lo, next != NULL ? next->at : new.n, from, next, out);
+		if (e == OK && next != NULL) {
+			e = delta_matches_add(out, next->at, next->from, next->len);
+			lo = next->at + next->len;
+			from = next->from + next->len;
 		}
 	}
 	free(b.table);
