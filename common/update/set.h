@@ -69,8 +69,8 @@ MUST_CHECK enum err set_identity(const char *feed_dir, uint64_t version, uint8_t
 MUST_CHECK enum err set_check(const char *feed_dir, uint64_t version, struct fault *f);
 /* Removes one set. ERR_STATE when it is current. Absent is OK. */
 MUST_CHECK enum err set_remove(const char *feed_dir, uint64_t version, struct fault *f);
-/* Removes the oldest sets until `keep` (at least 2) stay; current and the n protected versions
- * (a pin) always stay. */
+/* Removes the oldest sets until `keep` (at least 2) stay; current, the newest (it may wait for its gate)
+ * and the n protected versions (a pin) always stay. */
 MUST_CHECK enum err set_prune(const char *feed_dir, unsigned keep, const uint64_t *protect,
     size_t n, struct fault *f);
 /* After a crash: removes leftovers of building and removing. */

@@ -265,7 +265,8 @@ set_prune(const char *feed_dir, unsigned keep, const uint64_t *protect, size_t n
 	if (keep < 2)
 		keep = 2;
 	for (i = 0; e == OK && i < l.count && left > keep; i++) {
-		bool stays = active && l.versions[i] == current;
+		/* the newest may be staged just now and wait for its gate */
+		bool stays = (active && l.versions[i] == current) || i + 1 == l.count;
 
 		for (j = 0; j < n; j++)
 			stays = stays || protect[j] == l.versions[i];

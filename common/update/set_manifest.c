@@ -147,7 +147,7 @@ parse_line(struct set_manifest *m, const char **p, const char *limit)
 	for (kind = SET_TARGET; kind <= SET_FILE; kind++)
 		if (text_eq(word, word_n, words[kind]))
 			break;
-	if (kind > SET_FILE || hex_n != 2 * SET_SHA ||
+	if (kind > SET_FILE || hex_n != 2 * SET_SHA || strspn(hex, "0123456789abcdef") < hex_n ||
 	    text_unhex(sha256, sizeof sha256, hex, hex_n, &got) != OK ||
 	    text_u64(size, size_n, LIMIT_TARGET_BYTES, &bytes) != OK ||
 	    !text_is_target_path(path, path_n) || text_copy(name, sizeof name, path, path_n) != OK)
