@@ -119,13 +119,14 @@ enum err
 delta_plan_open(struct delta_plan *p, const uint8_t *control, size_t n, uint64_t old_len,
     uint64_t new_len, struct fault *f)
 {
-	const uint8_t *q = control + DELTA_MAGIC_LEN;
+	const uint8_t *q;
 	enum err e;
 
 	memset(p, 0, sizeof *p);
-	p->end = control + n;
 	if (n < DELTA_MAGIC_LEN || memcmp(control, DELTA_MAGIC, DELTA_MAGIC_LEN) != 0)
 		return fault_set(f, ERR_PARSE, "this is no delta of format ATD1");
+	p->end = control + n;
+	q = control + DELTA_MAGIC_LEN;
 	if (!take(&q, p->end, &p->flags) || !take(&q, p->end, &p->old_len) ||
 	    !take(&q, p->end, &p->new_len) || !take(&q, p->end, &p->context) ||
 	    !take(&q, p->end, &p->count))
