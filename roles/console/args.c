@@ -25,7 +25,7 @@ find(const char *spec, const char *name, size_t n, bool *wants)
 
 /* The name without '=' and value, as it stands in spec: a literal that outlives argv. */
 static enum err
-take_option(struct args *a, int argc, char *const *argv, int *at, const char *spec, struct fault *f)
+take_option(struct args *a, int argc, const char *const *argv, int *at, const char *spec, struct fault *f)
 {
 	const char *text = argv[*at], *eq = strchr(text, '='), *known;
 	size_t n = eq != NULL ? (size_t)(eq - text) : strlen(text);
@@ -47,7 +47,7 @@ take_option(struct args *a, int argc, char *const *argv, int *at, const char *sp
 }
 
 enum err
-args_parse(struct args *a, int argc, char *const *argv, const char *spec, struct fault *f)
+args_parse(struct args *a, int argc, const char *const *argv, const char *spec, struct fault *f)
 {
 	bool words_only = false;
 

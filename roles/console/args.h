@@ -22,7 +22,7 @@ struct args {
 
 /* spec: "--config= --json --uses=": '=' wants a value, given as --uses 3 or --uses=3. An option may come
  * before or after words; "--" ends options. ERR_INVAL with a sentence. Borrows argv. */
-MUST_CHECK enum err args_parse(struct args *a, int argc, char *const *argv, const char *spec,
+MUST_CHECK enum err args_parse(struct args *a, int argc, const char *const *argv, const char *spec,
     struct fault *f);
 bool args_has(const struct args *a, const char *name);            /* "--json" */
 const char *args_value(const struct args *a, const char *name);   /* NULL when not given */

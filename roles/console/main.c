@@ -72,7 +72,7 @@ run_verb(const struct verb *v, int argc, char **argv)
 
 	memset(&c, 0, sizeof(c));
 	(void)snprintf(spec, sizeof(spec), "--config= --json --help %s", v->options);
-	if (args_parse(&c.args, argc, argv, spec, &f) != OK)
+	if (args_parse(&c.args, argc, (const char *const *)argv, spec, &f) != OK)
 		return cli_fail(CLI_USAGE, "%s", fault_text(&f));
 	if (args_has(&c.args, "--help")) {
 		(void)printf("%s\n", v->help);
