@@ -14,9 +14,9 @@
 
 /* ---- decoder: compressed bytes in, records out ---- */
 
-/* Called in the order of the new file, after all of the control was checked. A record never leaves the
- * old or the new length; the sum of all lengths is the new length. Any result but OK ends the decoding
- * with it. */
+/* Called in the order of the new file, after all of the control was checked. A record never leaves
+ * the old or the new length; the sum of all lengths is the new length. Any result but OK ends the
+ * decoding with it. */
 struct delta_sink {
 	enum err (*header)(void *arg, uint64_t old_len, uint64_t new_len); /* first; may be NULL */
 	/* n bytes of the old file at `from`, which lie inside old_len: context for the literals */
@@ -51,7 +51,7 @@ struct delta_apply {
 	const uint8_t *new_sha256; /* signed hash of the result, 32 bytes */
 	const atomic_bool *cancel; /* NULL, or: ERR_CANCELED soon after it becomes true */
 	/* answers */
-	unsigned passes;           /* times a whole file was written: 1 when the chain was composed */
+	unsigned passes; /* times a whole file was written: 1 when the chain was composed */
 	uint64_t copied, inserted; /* bytes of the last pass */
 };
 

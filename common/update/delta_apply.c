@@ -258,8 +258,8 @@ stream_pass(struct delta_apply *a, const char *old_path, uint64_t old_len, const
 
 	ps.w.hashing = last;
 	if (e == OK)
-		e = delta_read_file(delta, old_len, last ? a->new_len : DELTA_ANY, &sink, &ps, a->cancel,
-		    f);
+		e = delta_read_file(
+		    delta, old_len, last ? a->new_len : DELTA_ANY, &sink, &ps, a->cancel, f);
 	return pass_close(&ps, e, last, f);
 }
 
@@ -323,7 +323,8 @@ apply_some(struct delta_apply *a, const char *old_path, size_t first, const char
 	if (e == OK || e == ERR_TOOBIG) {
 		*used = i > first ? i - first : 1;
 		if (i > first)
-			e = chain_pass(a, old_path, &chain, &pool, new_path, i == a->delta_count, f);
+			e = chain_pass(
+			    a, old_path, &chain, &pool, new_path, i == a->delta_count, f);
 		else
 			e = stream_pass(a, old_path, old_len, a->deltas[first], new_path, false, f);
 	}

@@ -127,8 +127,8 @@ scan_gap(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi,
 	return OK;
 }
 
-/* One gap [lo, hi) behind a match that ended at `from` of the old file and in front of `next` (NULL: the
- * end). What continues a neighbour costs no record. */
+/* One gap [lo, hi) behind a match that ended at `from` of the old file and in front of `next`
+ * (NULL: the end). What continues a neighbour costs no record. */
 static enum err
 fill_gap(const struct blocks *b, const uint8_t *new, size_t lo, size_t hi, uint64_t from,
     const struct delta_match *next, struct delta_matches *out)

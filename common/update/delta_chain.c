@@ -1,5 +1,5 @@
-/* delta_chain.c - v0 -> v1 and v1 -> v2 become v0 -> v2 without v1. Memory: 16 bytes per record; the
- * inserted bytes of all deltas lie in one temporary file, the pool. */
+/* delta_chain.c - v0 -> v1 and v1 -> v2 become v0 -> v2 without v1. Memory: 16 bytes per record;
+ * the inserted bytes of all deltas lie in one temporary file, the pool. */
 #include "update/delta_priv.h"
 
 #include "base/limits.h"

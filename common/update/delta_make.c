@@ -1,5 +1,5 @@
-/* delta_make.c - two files in, one delta out. For the publisher: holds both files in memory, tries a
- * few ways to cut the records and keeps the smallest. */
+/* delta_make.c - two files in, one delta out. For the publisher: holds both files in memory, tries
+ * a few ways to cut the records and keeps the smallest. */
 #include "update/delta_priv.h"
 
 #include "base/limits.h"
@@ -212,7 +212,8 @@ put_packed(ZSTD_CCtx *z, struct bytes *out, const struct bytes *literals)
 	enum err e = hex != NULL && text != NULL ? OK : ERR_NOMEM;
 
 	while (e == OK && at < literals->n) {
-		delta_hex_chunk(literals->p + at, literals->n - at, &used, hex, &hex_len, text, &text_len);
+		delta_hex_chunk(
+		    literals->p + at, literals->n - at, &used, hex, &hex_len, text, &text_len);
 		n = delta_varint_put(head, hex_len);
 		n += delta_varint_put(head + n, text_len);
 		e = frame_put(z, out, head, n, ZSTD_e_continue);
@@ -248,7 +249,8 @@ compress(ZSTD_CCtx *z, int level, const struct bytes *control, const struct byte
 	if (e == OK)
 		e = delta_plan_prefix(plan, prefix.p, &prefix.n, read_old, &old);
 	if (e == OK)
-		e = frame_open(z, level_for(level, literals->n), literals->n + literals->n / 8, &prefix);
+		e = frame_open(
+		    z, level_for(level, literals->n), literals->n + literals->n / 8, &prefix);
 	if (e == OK)
 		e = (plan.flags & DELTA_HEX) != 0 ? put_packed(z, out, literals) :
 		    frame_put(z, out, literals->p, literals->n, ZSTD_e_end);

@@ -87,8 +87,8 @@ delta_plan_next(struct delta_plan *p, struct delta_record *r)
 	return true;
 }
 
-/* Every record against both lengths. The cursor is within old_len before each step, so that a wrapped
- * sum is seen as out of range. */
+/* Every record against both lengths. The cursor is within old_len before each step, so that a
+ * wrapped sum is seen as out of range. */
 static enum err
 check_records(struct delta_plan p, uint64_t *literals, struct fault *f)
 {
@@ -98,7 +98,8 @@ check_records(struct delta_plan p, uint64_t *literals, struct fault *f)
 	*literals = 0;
 	while (p.next < p.count) {
 		if (!delta_plan_next(&p, &r))
-			return fault_set(f, ERR_PARSE, "the control of the delta is cut or malformed");
+			return fault_set(
+			    f, ERR_PARSE, "the control of the delta is cut or malformed");
 		if (r.insert == 0 && r.copy == 0)
 			return fault_set(f, ERR_PARSE, "a record of the delta is empty");
 		if (r.insert > p.new_len - done || r.copy > p.new_len - done - r.insert)
@@ -138,7 +139,8 @@ delta_plan_open(struct delta_plan *p, const uint8_t *control, size_t n, uint64_t
 		return e;
 	if ((p->flags & ~(uint64_t)DELTA_HEX) != 0 || p->context > DELTA_CONTEXT_MAX ||
 	    p->count > LIMIT_DELTA_PIECES)
-		return fault_set(f, ERR_PARSE, "the head of the delta asks for what no version has");
+		return fault_set(
+		    f, ERR_PARSE, "the head of the delta asks for what no version has");
 	p->inserts = q;
 	if (!pass(&q, p->end, p->count))
 		return fault_set(f, ERR_PARSE, "the control of the delta is cut or malformed");
@@ -164,7 +166,8 @@ delta_plan_prefix(struct delta_plan p, uint8_t *out, size_t *len,
 		if (r.insert == 0)
 			continue;
 		if (r.copy > 0 && r.from > r.cursor)
-			hi += r.from - r.cursor < DELTA_SKIP_SEEN ? r.from - r.cursor : DELTA_SKIP_SEEN;
+			hi += r.from - r.cursor < DELTA_SKIP_SEEN ? r.from - r.cursor
+								  : DELTA_SKIP_SEEN;
 		if (lo < last && last <= hi)
 			lo = last;
 		last = hi;

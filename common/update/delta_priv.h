@@ -42,8 +42,8 @@ struct delta_plan {
 MUST_CHECK enum err delta_plan_open(struct delta_plan *p, const uint8_t *control, size_t n,
     uint64_t old_len, uint64_t new_len, struct fault *f);
 bool delta_plan_next(struct delta_plan *p, struct delta_record *r); /* false at the end */
-/* Reads the prefix through `read`; at most LIMIT_DELTA_PREFIX bytes into out. Takes a copy of the plan
- * that stands before the first record. */
+/* Reads the prefix through `read`; at most LIMIT_DELTA_PREFIX bytes into out. Takes a copy of the
+ * plan that stands before the first record. */
 MUST_CHECK enum err delta_plan_prefix(struct delta_plan p, uint8_t *out, size_t *len,
     enum err (*read)(void *arg, uint64_t from, uint8_t *p, size_t n), void *arg);
 

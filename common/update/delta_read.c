@@ -85,7 +85,8 @@ keep_control(struct delta_reader *r, size_t n, struct fault *f)
 	return OK;
 }
 
-/* Emits records as far as the literals at hand allow; all of p is used unless something is wrong. */
+/* Emits records as far as the literals at hand allow; all of p is used unless something is wrong.
+ */
 static enum err
 run_records(struct delta_reader *r, const uint8_t *p, size_t n)
 {
@@ -142,7 +143,8 @@ prepare_literals(struct delta_reader *r)
 static enum err
 end_of_control(struct delta_reader *r, struct fault *f)
 {
-	enum err e = delta_plan_open(&r->plan, r->control, r->control_len, r->old_len, r->new_len, f);
+	enum err e =
+	    delta_plan_open(&r->plan, r->control, r->control_len, r->old_len, r->new_len, f);
 
 	if (e == OK && r->sink.header != NULL)
 		e = r->sink.header(r->arg, r->plan.old_len, r->plan.new_len);
@@ -163,7 +165,8 @@ take_plain(struct delta_reader *r, size_t n, bool end, struct fault *f)
 		return e == OK && end ? end_of_control(r, f) : e;
 	}
 	e = r->unhex != NULL ? delta_unhex_feed(r->unhex, r->out, n) : run_records(r, r->out, n);
-	if (e == OK && end && (r->literals > 0 || (r->unhex != NULL && !delta_unhex_done(r->unhex))))
+	if (e == OK && end &&
+	    (r->literals > 0 || (r->unhex != NULL && !delta_unhex_done(r->unhex))))
 		e = ERR_PARSE;
 	if (e == ERR_PARSE)
 		return fault_set(f, e, "the literals of the delta do not fit its records");

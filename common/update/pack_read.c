@@ -88,16 +88,18 @@ begin_member(struct pack_reader *r, struct fault *f)
 	uint64_t size;
 
 	if (!read_name(r->head, name))
-		return fault_set(f, ERR_PARSE, "member %u of the pack has a name that is not allowed",
-		    r->files + 1);
+		return fault_set(f, ERR_PARSE,
+		    "member %u of the pack has a name that is not allowed", r->files + 1);
 	if (!read_size(r->head + PACK_AT_SIZE, &size) || !pack_header(again, name, size) ||
 	    memcmp(again, r->head, PACK_BLOCK) != 0)
-		return fault_set(f, ERR_PARSE, "the header of member %s is not that of a plain file",
-		    name);
+		return fault_set(
+		    f, ERR_PARSE, "the header of member %s is not that of a plain file", name);
 	if (r->files > 0 && strcmp(r->last, name) >= 0)
-		return fault_set(f, ERR_PARSE, "member %s is twice in the pack or out of order", name);
+		return fault_set(
+		    f, ERR_PARSE, "member %s is twice in the pack or out of order", name);
 	if (r->files == r->max_files || size > r->max_bytes - r->bytes)
-		return fault_set(f, ERR_TOOBIG, "the pack holds more than allowed at member %s", name);
+		return fault_set(
+		    f, ERR_TOOBIG, "the pack holds more than allowed at member %s", name);
 	memcpy(r->last, name, sizeof r->last);
 	r->files++;
 	r->bytes += size;

@@ -25,8 +25,8 @@ octal(uint8_t *p, int digits, uint64_t v)
 	}
 }
 
-/* Where the name splits into prefix and name: 0 = it needs no prefix, -1 = it does not fit. The first
- * slash that works, so that there is one form for each name. */
+/* Where the name splits into prefix and name: 0 = it needs no prefix, -1 = it does not fit. The
+ * first slash that works, so that there is one form for each name. */
 static int
 split_at(const char *name, size_t n)
 {
@@ -94,8 +94,10 @@ put_member(int out, const struct pack_member *m, uint8_t *buf, struct fault *f)
 		return fault_sys(f, errno, "cannot open %s", m->path);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
 	    !pack_header(buf, m->name, (uint64_t)st.st_size))
-		e = fault_set(f, ERR_INVAL, "%s is no regular file with a name of at most 100 bytes "
-		    "in each part", m->path);
+		e = fault_set(f, ERR_INVAL,
+		    "%s is no regular file with a name of at most 100 bytes "
+		    "in each part",
+		    m->path);
 	else
 		e = file_write_all(out, buf, PACK_BLOCK);
 	left = e == OK ? (uint64_t)st.st_size : 0;
@@ -131,8 +133,10 @@ put_all(int fd, const struct pack_member *m, size_t count, struct fault *f)
 
 	for (i = 0; e == OK && i < count; i++) {
 		if (!pack_name_fits(m[i].name))
-			e = fault_set(f, ERR_INVAL, "the name %s cannot be packed: only A-Z a-z 0-9 . _ - "
-			    "in its parts, and at most 100 bytes behind a slash", m[i].name);
+			e = fault_set(f, ERR_INVAL,
+			    "the name %s cannot be packed: only A-Z a-z 0-9 . _ - "
+			    "in its parts, and at most 100 bytes behind a slash",
+			    m[i].name);
 		else if (i > 0 && strcmp(m[i - 1].name, m[i].name) == 0)
 			e = fault_set(f, ERR_EXISTS, "the name %s comes twice", m[i].name);
 		else

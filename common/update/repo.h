@@ -31,15 +31,15 @@ struct repo_init {
 	const char *feed;
 	struct repo_days days;
 	const char *passphrase;           /* for the private keys; NULL = not encrypted */
-	const char *const *root_keys;     /* PEM files of public (or private) keys made elsewhere; */
+	const char *const *root_keys; /* PEM files of public (or private) keys made elsewhere; */
 	size_t root_key_count;            /* 0 = one key is made here */
 	uint32_t root_threshold;          /* 0 = 1 */
 	uint32_t keep_deltas;             /* 0 = LIMIT_DELTA_CHAIN */
 };
 
-/* Makes the folder with keys for the roles that have none, 1.root.json and an empty version 1. When the
- * root keys are elsewhere the root stays in staged/ and nothing is public before its signatures are
- * imported. ERR_EXISTS when dir holds a repository. */
+/* Makes the folder with keys for the roles that have none, 1.root.json and an empty version 1. When
+ * the root keys are elsewhere the root stays in staged/ and nothing is public before its signatures
+ * are imported. ERR_EXISTS when dir holds a repository. */
 MUST_CHECK enum err repo_init(const char *dir, const struct repo_init *init, struct fault *f);
 
 struct repo;
@@ -53,8 +53,8 @@ const char *repo_public(const struct repo *r); /* <repo>/public/<feed> */
 
 /* ---- changing targets: collected in memory, published by repo_publish ---- */
 
-/* Adds or replaces a target. `path` must stay until repo_publish. Names as text_is_target_path; delta/
- * and full/ are ours. */
+/* Adds or replaces a target. `path` must stay until repo_publish. Names as text_is_target_path;
+ * delta/ and full/ are ours. */
 MUST_CHECK enum err repo_put_file(struct repo *r, const char *name, const char *path,
     struct fault *f);
 MUST_CHECK enum err repo_put(struct repo *r, const char *name, const void *p, size_t n,
@@ -80,17 +80,18 @@ struct repo_report {
 
 struct repo_publish {
 	int full_level;                                   /* zstd level of full/ copies; 0 = none */
-	bool allow_unchanged;                             /* publish a new version without changes */
-	void (*progress)(void *arg, const char *what, const char *name, uint64_t done, uint64_t total);
+	bool allow_unchanged; /* publish a new version without changes */
+	void (*progress)(
+	    void *arg, const char *what, const char *name, uint64_t done, uint64_t total);
 	void *arg;
 };
 
-/* Publishes the collected changes as a new version with deltas from its predecessor. No changes: OK,
- * report->version == report->from. */
+/* Publishes the collected changes as a new version with deltas from its predecessor. No changes:
+ * OK, report->version == report->from. */
 MUST_CHECK enum err repo_publish(struct repo *r, const struct repo_publish *how,
     struct repo_report *report, struct fault *f);
-/* Publishes staged documents (a root, delegated roles) that have their signatures now; ERR_AGAIN names
- * the role that still waits. */
+/* Publishes staged documents (a root, delegated roles) that have their signatures now; ERR_AGAIN
+ * names the role that still waits. */
 MUST_CHECK enum err repo_publish_staged(struct repo *r, struct repo_report *report,
     struct fault *f);
 /* Signs timestamp anew; snapshot and targets too when less than a third of their life is left (or
@@ -107,18 +108,18 @@ MUST_CHECK enum err repo_key_new(struct repo *r, char keyid[REPO_KEYID], struct 
 /* Key id of a PEM file, public or private. */
 MUST_CHECK enum err repo_key_id(const char *path, const char *passphrase, char keyid[REPO_KEYID],
     struct fault *f);
-/* Delegates paths (exact names or TUF patterns) to a role with its own keys (PEM files; a private one is
- * not copied). Takes effect with the next repo_publish, which is held back until the role has a signed
- * document (repo_role_put): a delegation without one would break every client. */
+/* Delegates paths (exact names or TUF patterns) to a role with its own keys (PEM files; a private
+ * one is not copied). Takes effect with the next repo_publish, which is held back until the role
+ * has a signed document (repo_role_put): a delegation without one would break every client. */
 MUST_CHECK enum err repo_delegate(struct repo *r, const char *role, const char *const *key_files,
     size_t key_count, uint32_t threshold, const char *const *paths, size_t path_count,
     struct fault *f);
-/* Stages a new version of a delegated role with this one target added or replaced, signed with every
- * key of it in keys/ and the PEM files given. */
+/* Stages a new version of a delegated role with this one target added or replaced, signed with
+ * every key of it in keys/ and the PEM files given. */
 MUST_CHECK enum err repo_role_put(struct repo *r, const char *role, const char *name,
     const void *p, size_t n, const char *const *key_files, size_t key_count, struct fault *f);
-/* Stages the next root: keys added and removed per role ("root", "targets", "snapshot", "timestamp");
- * thresholds 0 = as before. */
+/* Stages the next root: keys added and removed per role ("root", "targets", "snapshot",
+ * "timestamp"); thresholds 0 = as before. */
 struct repo_rotate {
 	const char *role;
 	const char *const *add;     /* PEM files */

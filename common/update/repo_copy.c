@@ -84,8 +84,8 @@ same_size(const char *a, const char *b)
 	return file_size(a, &x) == OK && file_size(b, &y) == OK && x == y;
 }
 
-/* Every target that is missing there. Content-addressed, so the same name and size is enough to skip:
- * a file comes to its name by rename only. */
+/* Every target that is missing there. Content-addressed, so the same name and size is enough to
+ * skip: a file comes to its name by rename only. */
 static enum err
 copy_tree(const char *from, const char *to, unsigned depth, struct fault *f)
 {
@@ -132,9 +132,10 @@ check_there(const struct repo *r, const char *there, struct fault *f)
 		e = json_get_u64(r->timestamp.body, "version", JSON_MAX_INT, &ours, f);
 	signed_free(&d);
 	if (e == OK && theirs > ours)
-		e = fault_set(f, ERR_ROLLBACK, "%s holds timestamp %" PRIu64 " and ours is %" PRIu64
-		    ": this would go backwards; restore the newest copy of the repository", there, theirs,
-		    ours);
+		e = fault_set(f, ERR_ROLLBACK,
+		    "%s holds timestamp %" PRIu64 " and ours is %" PRIu64
+		    ": this would go backwards; restore the newest copy of the repository",
+		    there, theirs, ours);
 	return e;
 }
 

@@ -96,8 +96,10 @@ repo_document(const cJSON *body, const cJSON *signatures, const struct repo_keys
 	if (e == OK)
 		e = json_print(doc, out); /* canonical form keeps raw line ends: it is no JSON */
 	if (e == OK && out->len > limit_of(body))
-		e = fault_set(f, ERR_TOOBIG, "the document would have %zu bytes and clients accept %zu: "
-		    "publish fewer or packed targets", out->len, limit_of(body));
+		e = fault_set(f, ERR_TOOBIG,
+		    "the document would have %zu bytes and clients accept %zu: "
+		    "publish fewer or packed targets",
+		    out->len, limit_of(body));
 	cJSON_Delete(doc);
 	cJSON_Delete(copy);
 	cJSON_Delete(list);

@@ -121,7 +121,8 @@ repo_target_path(const struct repo *r, char out[REPO_PATH], const char *name, co
 	int n = snprintf(out, REPO_PATH, "%s/%.*s%s.%s", r->targets_dir, folder, name, sha256,
 	    name + folder);
 
-	return n > 0 && n < REPO_PATH ? OK : fault_set(f, ERR_TOOBIG, "the name %s is too long", name);
+	return n > 0 && n < REPO_PATH ? OK
+				      : fault_set(f, ERR_TOOBIG, "the name %s is too long", name);
 }
 
 /* Gives a finished temporary file its place. Content that is there already stays as it is. */

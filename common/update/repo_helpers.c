@@ -162,7 +162,8 @@ compress_fd(int in, int out, int level)
 		do {
 			ZSTD_outBuffer ob = { b, out_size, 0 };
 
-			left = ZSTD_compressStream2(z, &ob, &ib, n > 0 ? ZSTD_e_continue : ZSTD_e_end);
+			left =
+			    ZSTD_compressStream2(z, &ob, &ib, n > 0 ? ZSTD_e_continue : ZSTD_e_end);
 			e = ZSTD_isError(left) ? ERR_NOMEM : file_write_all(out, b, ob.pos);
 		} while (e == OK && (ib.pos < ib.size || (n == 0 && left > 0)));
 	}

@@ -32,7 +32,8 @@ load_private(const char *path, const char *passphrase, struct sign_private **out
 	if (e == OK)
 		e = sign_private_load(out, buf_text(&pem), pem.len, passphrase, f);
 	if (e == ERR_AUTH)
-		fault_prefix(f, "%s (--passphrase-file or ATALAIA_PASSPHRASE gives the passphrase)", path);
+		fault_prefix(
+		    f, "%s (--passphrase-file or ATALAIA_PASSPHRASE gives the passphrase)", path);
 	else if (e != OK)
 		fault_prefix(f, "%s", path);
 	buf_wipe(&pem);
@@ -83,7 +84,8 @@ repo_keys_of(const struct repo *r, const cJSON *role, struct repo_keys *k, struc
 	return e;
 }
 
-/* A public key as PEM: {"keytype":"ecdsa","keyval":{"public":PEM},"scheme":"ecdsa-sha2-nistp256"}. */
+/* A public key as PEM: {"keytype":"ecdsa","keyval":{"public":PEM},"scheme":"ecdsa-sha2-nistp256"}.
+ */
 static enum err
 public_object(const struct buf *pem, cJSON **object, char id[KEY_ID_TEXT], struct fault *f)
 {

@@ -80,8 +80,10 @@ load_listed(struct repo *r, const struct signed_doc *list, const char *role, siz
 	if (e == OK)
 		e = repo_load_doc(out, path, limit, f);
 	if (e == ERR_NOTFOUND)
-		e = fault_set(f, ERR_VERIFY, "%s is named by the published metadata and is not there: "
-		    "restore public/ from a copy", path);
+		e = fault_set(f, ERR_VERIFY,
+		    "%s is named by the published metadata and is not there: "
+		    "restore public/ from a copy",
+		    path);
 	return e;
 }
 
@@ -89,8 +91,10 @@ static enum err
 check_direction(struct repo *r, uint64_t timestamp, struct fault *f)
 {
 	if (timestamp < r->used.published)
-		return fault_set(f, ERR_ROLLBACK, "%s holds timestamp %" PRIu64 " and %" PRIu64
-		    " was published before: restore the newest copy of public/, clients refuse to go back",
+		return fault_set(f, ERR_ROLLBACK,
+		    "%s holds timestamp %" PRIu64 " and %" PRIu64
+		    " was published before: restore the newest copy of public/, clients refuse to "
+		    "go back",
 		    r->pub, timestamp, r->used.published);
 	return OK;
 }
@@ -140,8 +144,8 @@ repo_open(struct repo **out, const char *dir, const char *passphrase, struct fau
 	if (e == OK)
 		e = repo_join(path, dir, "repo.json", f);
 	if (e == OK && !file_exists(path))
-		e = fault_set(f, ERR_NOTFOUND, "%s is no repository: make one with `atalaia-repo init`",
-		    dir);
+		e = fault_set(
+		    f, ERR_NOTFOUND, "%s is no repository: make one with `atalaia-repo init`", dir);
 	if (e == OK && passphrase != NULL && (r->passphrase = strdup(passphrase)) == NULL)
 		e = ERR_NOMEM;
 	if (e == OK)
@@ -241,8 +245,9 @@ outside_keys(const struct repo_init *init, cJSON *keys, cJSON *roles, struct fau
 	enum err e = ids != NULL ? OK : ERR_NOMEM;
 
 	if (e == OK && threshold > init->root_key_count)
-		e = fault_set(f, ERR_INVAL, "a threshold of %u needs as many keys, and %zu are named",
-		    threshold, init->root_key_count);
+		e = fault_set(f, ERR_INVAL,
+		    "a threshold of %u needs as many keys, and %zu are named", threshold,
+		    init->root_key_count);
 	for (i = 0; e == OK && i < init->root_key_count; i++) {
 		cJSON *object = NULL;
 
@@ -333,7 +338,8 @@ stage_first_root(struct repo *r, const struct repo_init *init, cJSON *body, stru
 		struct fault ignored = { 0 };
 
 		/* a public key cannot sign: it is signed elsewhere */
-		if (repo_keys_file(init->root_keys[i], init->passphrase, &keys, &ignored) == ERR_NOMEM)
+		if (repo_keys_file(init->root_keys[i], init->passphrase, &keys, &ignored) ==
+		    ERR_NOMEM)
 			e = ERR_NOMEM;
 	}
 	if (e == OK)
@@ -392,7 +398,8 @@ repo_init(const char *dir, const struct repo_init *init, struct fault *f)
 		e = fault_set(f, ERR_EXISTS, "%s holds a repository already", dir);
 	if (e == OK)
 		e = set_paths(r, f);
-	if (e == OK && init->passphrase != NULL && (r->passphrase = strdup(init->passphrase)) == NULL)
+	if (e == OK && init->passphrase != NULL &&
+	    (r->passphrase = strdup(init->passphrase)) == NULL)
 		e = ERR_NOMEM;
 	if (e == OK && (r->used.roles = cJSON_CreateObject()) == NULL)
 		e = ERR_NOMEM;

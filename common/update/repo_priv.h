@@ -111,7 +111,8 @@ MUST_CHECK enum err repo_key_make(const char *dir, const char *passphrase, cJSON
 /* {"_type","spec_version","version","expires"} */
 MUST_CHECK enum err repo_body(cJSON **out, const char *type, uint64_t version, uint32_t days,
     struct fault *f);
-/* Document text of body with the signatures in `signatures` (array, may be NULL) and of the keys. */
+/* Document text of body with the signatures in `signatures` (array, may be NULL) and of the keys.
+ */
 MUST_CHECK enum err repo_document(const cJSON *body, const cJSON *signatures,
     const struct repo_keys *keys, struct buf *out, struct fault *f);
 /* {"version","length","hashes":{"sha256"}} for a document's bytes. */
@@ -149,7 +150,8 @@ MUST_CHECK enum err repo_drop_helpers(struct repo *r, struct repo_entries *l, st
 MUST_CHECK enum err repo_stage(struct repo *r, const char *role, const cJSON *body,
     const char *const *key_files, size_t key_count, struct fault *f);
 /* Publishes every staged document that has its signatures. *waiting: a role that still needs some,
- * "" when none. With r->needs_version nothing was published: a new version of targets comes first. */
+ * "" when none. With r->needs_version nothing was published: a new version of targets comes first.
+ */
 MUST_CHECK enum err repo_release(struct repo *r, bool resign, char waiting[65], struct fault *f);
 /* As repo_release, with a new version of targets when that is needed. */
 MUST_CHECK enum err repo_release_all(struct repo *r, char waiting[65], struct fault *f);

@@ -39,8 +39,8 @@ copy_entries(struct repo_entries *to, const struct repo_entries *from)
 	for (i = 0; e == OK && i < from->count; i++) {
 		cJSON *custom = cJSON_Duplicate(from->list[i].custom, 1);
 
-		e = repo_entry_put(to, from->list[i].path, from->list[i].length, from->list[i].sha256,
-		    custom);
+		e = repo_entry_put(
+		    to, from->list[i].path, from->list[i].length, from->list[i].sha256, custom);
 	}
 	return e;
 }
@@ -124,8 +124,8 @@ take_bytes(struct publishing *x, const char *name, const struct buf *bytes)
 	enum err e = repo_join(path, x->r->dir, "staged/bytes.tmp", x->f);
 
 	if (e == OK)
-		e = file_replace(path, bytes->data != NULL ? bytes->data : (const void *)"", bytes->len,
-		    0644, x->f);
+		e = file_replace(path, bytes->data != NULL ? bytes->data : (const void *)"",
+		    bytes->len, 0644, x->f);
 	if (e == OK)
 		e = take_file(x, name, path, false);
 	(void)unlink(path);
@@ -186,8 +186,8 @@ add_marker(struct publishing *x)
 	if (!x->r->marker)
 		return OK;
 	hash_sha256_text(content, (size_t)n, sum);
-	(void)snprintf(line, sizeof line, "%s:%d:Atalaia.Marker.%s.%" PRIu64 "\n", sum, n, x->r->feed,
-	    x->version);
+	(void)snprintf(line, sizeof line, "%s:%d:Atalaia.Marker.%s.%" PRIu64 "\n", sum, n,
+	    x->r->feed, x->version);
 	buf_init(&text, sizeof line);
 	e = buf_puts(&text, line);
 	if (e == OK)
@@ -208,7 +208,8 @@ make_helpers(struct publishing *x)
 		if (strcmp(c->name, REPO_MARKER) == 0)
 			continue; /* a hundred bytes */
 		if (c->old_sha256[0] != '\0' && x->r->keep_deltas > 0)
-			e = repo_make_delta(x->r, &x->next, c->name, c->old_sha256, x->how, x->report, x->f);
+			e = repo_make_delta(
+			    x->r, &x->next, c->name, c->old_sha256, x->how, x->report, x->f);
 		if (e == OK)
 			e = repo_make_full(x->r, &x->next, c->name, x->how, x->report, x->f);
 	}
@@ -278,8 +279,10 @@ still_waiting(const char *waiting, struct fault *f)
 {
 	if (waiting[0] == '\0')
 		return OK;
-	return fault_set(f, ERR_AGAIN, "signatures of %s are missing: take it with `atalaia-repo export`, "
-	    "sign it with `atalaia-repo sign`, bring it back with `atalaia-repo import`", waiting);
+	return fault_set(f, ERR_AGAIN,
+	    "signatures of %s are missing: take it with `atalaia-repo export`, "
+	    "sign it with `atalaia-repo sign`, bring it back with `atalaia-repo import`",
+	    waiting);
 }
 
 static enum err
@@ -345,8 +348,10 @@ repo_publish(struct repo *r, const struct repo_publish *how, struct repo_report 
 	x->report = report;
 	x->f = f;
 	if (r->root.body == NULL)
-		e = fault_set(f, ERR_STATE, "the root of %s waits for its signatures: sign staged/root.json "
-		    "with `atalaia-repo root sign`", r->feed);
+		e = fault_set(f, ERR_STATE,
+		    "the root of %s waits for its signatures: sign staged/root.json "
+		    "with `atalaia-repo root sign`",
+		    r->feed);
 	else
 		e = publish_changes(x);
 	for (i = 0; i < x->count; i++)

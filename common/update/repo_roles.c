@@ -97,11 +97,14 @@ repo_delegate(struct repo *r, const char *role, const char *const *key_files, si
 	enum err e = one != NULL ? OK : ERR_NOMEM;
 
 	if (e == OK && (!text_is_role_name(role, strlen(role)) || is_top(role)))
-		e = fault_set(f, ERR_INVAL, "a delegated role's name is 1 to 64 of a-z 0-9 - and none of "
+		e = fault_set(f, ERR_INVAL,
+		    "a delegated role's name is 1 to 64 of a-z 0-9 - and none of "
 		    "root, targets, snapshot, timestamp");
 	if (e == OK && (threshold == 0 || threshold > key_count || path_count == 0))
-		e = fault_set(f, ERR_INVAL, "role %s needs at least one path, and at least as many keys as "
-		    "its threshold", role);
+		e = fault_set(f, ERR_INVAL,
+		    "role %s needs at least one path, and at least as many keys as "
+		    "its threshold",
+		    role);
 	if (e == OK)
 		e = editable_delegations(r, &keys, &roles);
 	if (e == OK)
@@ -211,8 +214,11 @@ stage_role(struct repo *r, const char *role, const struct repo_entries *l, uint6
 	}
 	if (e == OK) {
 		who = repo_role(NULL, r->targets.body, role, &ring);
-		e = who == NULL ? fault_set(f, ERR_NOTFOUND, "the role %s is not delegated: name its keys "
-		    "and paths first", role) : repo_stage(r, role, body, key_files, key_count, f);
+		e = who == NULL ? fault_set(f, ERR_NOTFOUND,
+				      "the role %s is not delegated: name its keys "
+				      "and paths first",
+				      role)
+				: repo_stage(r, role, body, key_files, key_count, f);
 	}
 	r->targets = saved;
 	cJSON_Delete(shadow);
@@ -231,7 +237,8 @@ repo_role_put(struct repo *r, const char *role, const char *name, const void *p,
 	enum err e;
 
 	if (is_top(role) || !text_is_target_path(name, strlen(name)) || repo_is_helper(name))
-		return fault_set(f, ERR_INVAL, "%s is no delegated role, or %s no target name", role, name);
+		return fault_set(
+		    f, ERR_INVAL, "%s is no delegated role, or %s no target name", role, name);
 	e = role_targets(r, role, &l, f);
 	if (e == OK)
 		e = store_bytes(r, name, p, n, &length, sha256, f);
@@ -262,8 +269,9 @@ remove_ids(cJSON *ids, const struct repo_rotate *c, struct fault *f)
 				break;
 		}
 		if (k < 0)
-			return fault_set(f, ERR_NOTFOUND, "role %s has no key %s (give at least 8 digits)",
-			    c->role, c->remove[i]);
+			return fault_set(f, ERR_NOTFOUND,
+			    "role %s has no key %s (give at least 8 digits)", c->role,
+			    c->remove[i]);
 		cJSON_DeleteItemFromArray(ids, k);
 	}
 	return OK;
@@ -291,8 +299,9 @@ change_role(const struct repo *r, cJSON *body, const struct repo_rotate *c, stru
 	if (e == OK)
 		e = json_get_u64(role, "threshold", 1024, &threshold, f);
 	if (e == OK && threshold > (uint64_t)cJSON_GetArraySize(ids))
-		e = fault_set(f, ERR_INVAL, "role %s would need %" PRIu64 " signatures and have %d keys",
-		    c->role, threshold, cJSON_GetArraySize(ids));
+		e = fault_set(f, ERR_INVAL,
+		    "role %s would need %" PRIu64 " signatures and have %d keys", c->role,
+		    threshold, cJSON_GetArraySize(ids));
 	return e;
 }
 
@@ -307,8 +316,8 @@ drop_unused_keys(cJSON *body)
 
 		next = key->next;
 		cJSON_ArrayForEach(role, json_get(body, "roles"))
-			cJSON_ArrayForEach(id, json_get(role, "keyids"))
-				used = used || (cJSON_IsString(id) && strcmp(id->valuestring, key->string) == 0);
+		    cJSON_ArrayForEach(id, json_get(role, "keyids")) used =
+			used || (cJSON_IsString(id) && strcmp(id->valuestring, key->string) == 0);
 		if (!used)
 			cJSON_Delete(cJSON_DetachItemViaPointer(keys, key));
 	}
@@ -462,8 +471,8 @@ merge(const cJSON *a, const cJSON *b, cJSON **out)
 	return e;
 }
 
-/* Counts good signatures: for a root the weaker of the old and its own signers. A delegation may itself
- * still be staged. */
+/* Counts good signatures: for a root the weaker of the old and its own signers. A delegation may
+ * itself still be staged. */
 static enum err
 count_good(const struct repo *r, const char *role, const struct signed_doc *d, uint32_t *have,
     uint32_t *need, struct fault *f)
@@ -477,8 +486,8 @@ count_good(const struct repo *r, const char *role, const struct signed_doc *d, u
 	if (e == OK && !is_top(role) && file_exists(path))
 		e = repo_load_doc(&staged, path, LIMIT_TUF_TARGETS, f);
 	if (e == OK && r->root.body != NULL)
-		who = repo_role(r->root.body, staged.body != NULL ? staged.body : r->targets.body, role,
-		    &ring);
+		who = repo_role(
+		    r->root.body, staged.body != NULL ? staged.body : r->targets.body, role, &ring);
 	if (who != NULL)
 		e = repo_signed_by(d, ring, who, &h, &n, f);
 	if (e == OK && strcmp(role, "root") == 0) {
@@ -512,8 +521,10 @@ repo_import_staged(struct repo *r, const char *role, const char *path, uint32_t 
 	if (e == OK)
 		e = repo_load_doc(&theirs, path, LIMIT_TUF_TARGETS, f);
 	if (e == OK && !cJSON_Compare(mine.body, theirs.body, 1))
-		e = fault_set(f, ERR_VERIFY, "%s is not the document that waits: export it again and sign "
-		    "that", path);
+		e = fault_set(f, ERR_VERIFY,
+		    "%s is not the document that waits: export it again and sign "
+		    "that",
+		    path);
 	if (e == OK)
 		e = merge(mine.signatures, theirs.signatures, &all);
 	if (e == OK)

@@ -196,8 +196,10 @@ pending_slot(struct repo *r, const char *name, struct repo_pending **out, struct
 	struct repo_pending *p;
 
 	if (!text_is_target_path(name, strlen(name)) || repo_is_helper(name))
-		return fault_set(f, ERR_INVAL, "the target name %s is not allowed: A-Z a-z 0-9 . _ - in "
-		    "parts joined by /, and delta/ and full/ are made by publish", name);
+		return fault_set(f, ERR_INVAL,
+		    "the target name %s is not allowed: A-Z a-z 0-9 . _ - in "
+		    "parts joined by /, and delta/ and full/ are made by publish",
+		    name);
 	if (r->pending_count == r->pending_cap) {
 		size_t cap = r->pending_cap == 0 ? 32 : r->pending_cap * 2;
 		void *list = realloc(r->pending, cap * sizeof *r->pending);
@@ -328,8 +330,10 @@ walk(struct repo *r, const char *folder, size_t skip, unsigned depth, struct fau
 		else if (S_ISDIR(st.st_mode) && depth < DEPTH)
 			e = walk(r, path, skip, depth + 1, f);
 		else
-			e = fault_set(f, ERR_INVAL, "%s is neither a regular file nor a folder: remove it from "
-			    "what is published", path);
+			e = fault_set(f, ERR_INVAL,
+			    "%s is neither a regular file nor a folder: remove it from "
+			    "what is published",
+			    path);
 	}
 	(void)closedir(dir);
 	return e;

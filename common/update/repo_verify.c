@@ -1,5 +1,5 @@
-/* repo_verify.c - looks at a published feed with the eyes of a client: the same TUF code, a store of its
- * own, and every target read. */
+/* repo_verify.c - looks at a published feed with the eyes of a client: the same TUF code, a store
+ * of its own, and every target read. */
 #include "update/repo_priv.h"
 
 #include "base/limits.h"
@@ -44,7 +44,8 @@ read_target(struct verifying *v, const struct tuf_target *t, const char *path, s
 	ssize_t n;
 	enum err e = OK;
 
-	/* A mirror need not have compressed copies (agent/fetch/DESIGN.md); clients take the target. */
+	/* A mirror need not have compressed copies (agent/fetch/DESIGN.md); clients take the
+	 * target. */
 	if (fd < 0 && errno == ENOENT && text_starts(t->path, "full/"))
 		return OK;
 	if (fd < 0)
@@ -59,7 +60,8 @@ read_target(struct verifying *v, const struct tuf_target *t, const char *path, s
 	if (e == OK)
 		e = tuf_check_final(&check, NULL, f);
 	(void)close(fd);
-	return e == OK ? OK : fault_set(f, e, "target %s: %s is not what was signed", t->path, path);
+	return e == OK ? OK
+		       : fault_set(f, e, "target %s: %s is not what was signed", t->path, path);
 }
 
 static enum err

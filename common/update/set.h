@@ -22,7 +22,8 @@
 /* One target that belongs to the set, content verified by the caller. */
 struct set_file {
 	const char *path;     /* target path; a pack unpacks into the folder of its own path */
-	const char *source;   /* verified file to link or copy; NULL: it is in a kept set (set_find) */
+	const char
+	    *source; /* verified file to link or copy; NULL: it is in a kept set (set_find) */
 	uint64_t size;
 	uint8_t sha256[SET_SHA];
 	bool pack;
@@ -37,13 +38,14 @@ struct set_build {
 	/* answers */
 	uint8_t manifest_sha256[SET_SHA]; /* the set's identity: rejected.json speaks of this */
 	uint64_t bytes;                   /* sum of the files */
-	uint32_t members, linked;         /* files in the set; of these hard-linked from kept sets */
+	uint32_t members, linked; /* files in the set; of these hard-linked from kept sets */
 };
 
 /* Builds sets/<version>, complete and fsynced. An identical set that is there already is success;
  * a different one under the same version is ERR_EXISTS unless it is not current: then it goes.
- * Sources are hashed again while they are copied or linked: ERR_VERIFY names the file. Names outside
- * [A-Za-z0-9._-] components, two files of one name, a name that is also a folder: ERR_INVAL. */
+ * Sources are hashed again while they are copied or linked: ERR_VERIFY names the file. Names
+ * outside [A-Za-z0-9._-] components, two files of one name, a name that is also a folder:
+ * ERR_INVAL. */
 MUST_CHECK enum err set_build(struct set_build *b, struct fault *f);
 
 /* Path of a file with this content in any kept set (packs too), newest first: a base for deltas, a
@@ -53,7 +55,8 @@ MUST_CHECK enum err set_build(struct set_build *b, struct fault *f);
 MUST_CHECK enum err set_find(const char *feed_dir, const uint8_t sha256[SET_SHA], uint64_t size,
     char *path, size_t path_size, struct fault *f);
 
-/* Atomic: temporary symlink, rename, fsync of the folder. ERR_NOTFOUND when the set is not there. */
+/* Atomic: temporary symlink, rename, fsync of the folder. ERR_NOTFOUND when the set is not there.
+ */
 MUST_CHECK enum err set_activate(const char *feed_dir, uint64_t version, struct fault *f);
 /* ERR_NOTFOUND when no set is active (or the link is damaged). */
 MUST_CHECK enum err set_current(const char *feed_dir, uint64_t *version, struct fault *f);
@@ -69,8 +72,8 @@ MUST_CHECK enum err set_identity(const char *feed_dir, uint64_t version, uint8_t
 MUST_CHECK enum err set_check(const char *feed_dir, uint64_t version, struct fault *f);
 /* Removes one set. ERR_STATE when it is current. Absent is OK. */
 MUST_CHECK enum err set_remove(const char *feed_dir, uint64_t version, struct fault *f);
-/* Removes the oldest sets until `keep` (at least 2) stay; current, the newest (it may wait for its gate)
- * and the n protected versions (a pin) always stay. */
+/* Removes the oldest sets until `keep` (at least 2) stay; current, the newest (it may wait for its
+ * gate) and the n protected versions (a pin) always stay. */
 MUST_CHECK enum err set_prune(const char *feed_dir, unsigned keep, const uint64_t *protect,
     size_t n, struct fault *f);
 /* After a crash: removes leftovers of building and removing. */

@@ -52,11 +52,13 @@ add_request(const struct set_build *b, struct set_manifest *m, struct fault *f)
 		const struct set_file *t = &b->files[i];
 
 		if (!text_is_target_path(t->path, strlen(t->path)))
-			return fault_set(f, ERR_INVAL, "a target name is not allowed in a set: only A-Z a-z "
+			return fault_set(f, ERR_INVAL,
+			    "a target name is not allowed in a set: only A-Z a-z "
 			    "0-9 . _ - and / between parts");
 		if (t->size > LIMIT_TARGET_BYTES)
 			return fault_set(f, ERR_TOOBIG, "the target %s is too large", t->path);
-		e = set_manifest_add(m, t->pack ? SET_PACK : SET_TARGET, t->path, t->size, t->sha256);
+		e = set_manifest_add(
+		    m, t->pack ? SET_PACK : SET_TARGET, t->path, t->size, t->sha256);
 	}
 	return e;
 }
@@ -103,7 +105,8 @@ clear_way(struct building *x, struct set_manifest *request, bool *done, struct f
 
 	*done = false;
 	if (e == OK && file_exists(path)) {
-		if (same_request(x->b, request) && set_check(x->b->feed_dir, x->b->version, NULL) == OK) {
+		if (same_request(x->b, request) &&
+		    set_check(x->b->feed_dir, x->b->version, NULL) == OK) {
 			*done = true;
 			return OK;
 		}
@@ -145,8 +148,8 @@ write_manifest(struct building *x, struct fault *f)
 	if (e == OK)
 		e = file_join(path, sizeof path, x->meta, "manifest");
 	if (e == OK)
-		e = file_replace(path, text.data != NULL ? text.data : (const void *)"", text.len, 0644,
-		    f);
+		e = file_replace(
+		    path, text.data != NULL ? text.data : (const void *)"", text.len, 0644, f);
 	if (e == OK)
 		hash_once(HASH_SHA256, text.data, text.len, x->b->manifest_sha256);
 	buf_free(&text);

@@ -1,4 +1,5 @@
-/* set_files.c - one file into the folder of a set that is being built: linked or copied, hashed, fsynced. */
+/* set_files.c - one file into the folder of a set that is being built: linked or copied, hashed,
+ * fsynced. */
 #include "update/set_priv.h"
 
 #include "base/limits.h"
@@ -81,7 +82,8 @@ enum err
 set_bad_place(const char *name, int sys, struct fault *f)
 {
 	if (sys == EEXIST || sys == EISDIR || sys == ENOTDIR)
-		return fault_set(f, ERR_INVAL, "the name %s comes twice, or is a file and a folder", name);
+		return fault_set(
+		    f, ERR_INVAL, "the name %s comes twice, or is a file and a folder", name);
 	return fault_sys(f, sys, "cannot make %s", name);
 }
 
@@ -125,8 +127,8 @@ copy_file(const struct building *x, const char *from, const char *to, struct fau
 	return e == OK ? OK : fault_set(f, e, "cannot copy %s: %s", from, err_text(e));
 }
 
-/* Hard link, or copy where the file system will not link. The linked file is fsynced as well: it may
- * come from somebody who did not. */
+/* Hard link, or copy where the file system will not link. The linked file is fsynced as well: it
+ * may come from somebody who did not. */
 enum err
 set_link_or_copy(const struct building *x, const char *from, const char *to, struct fault *f)
 {
@@ -161,8 +163,8 @@ set_kept_source(const struct building *x, const uint8_t sha256[SET_SHA], uint64_
 
 /* The verified file behind a target, in a kept set or where the caller says. */
 enum err
-set_target_source(const struct building *x, const struct set_file *t, char path[SET_PATH], bool *kept,
-    struct fault *f)
+set_target_source(const struct building *x, const struct set_file *t, char path[SET_PATH],
+    bool *kept, struct fault *f)
 {
 	uint8_t sum[SET_SHA];
 	enum err e;

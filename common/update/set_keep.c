@@ -133,8 +133,8 @@ set_activate(const char *feed_dir, uint64_t version, struct fault *f)
 	enum err e = set_path(path, sizeof path, feed_dir, version, "");
 
 	if (e != OK || !file_exists(path) || !has_manifest(feed_dir, version))
-		return fault_set(f, e != OK ? e : ERR_NOTFOUND, "there is no set of version %" PRIu64
-		    " in %s", version, feed_dir);
+		return fault_set(f, e != OK ? e : ERR_NOTFOUND,
+		    "there is no set of version %" PRIu64 " in %s", version, feed_dir);
 	e = file_join(path, sizeof path, feed_dir, "current");
 	if (e == OK)
 		e = file_join(tmp, sizeof tmp, feed_dir, "current.tmp");
@@ -230,7 +230,8 @@ set_check(const char *feed_dir, uint64_t version, struct fault *f)
 
 /* ---- removing ---- */
 
-/* First the folder under another name, then its bytes, then the manifest: a whole-looking set is whole. */
+/* First the folder under another name, then its bytes, then the manifest: a whole-looking set is
+ * whole. */
 enum err
 set_remove(const char *feed_dir, uint64_t version, struct fault *f)
 {

@@ -35,7 +35,8 @@ struct set_manifest {
 
 MUST_CHECK enum err set_manifest_add(struct set_manifest *m, enum set_kind kind, const char *path,
     uint64_t size, const uint8_t sha256[SET_SHA]);
-/* Sorts by kind and path and writes the text; ERR_INVAL when a path comes twice or is also a folder. */
+/* Sorts by kind and path and writes the text; ERR_INVAL when a path comes twice or is also a
+ * folder. */
 MUST_CHECK enum err set_manifest_text(struct set_manifest *m, struct buf *out, struct fault *f);
 /* Pure and strict: accepts only what set_manifest_text writes. */
 MUST_CHECK enum err set_manifest_parse(struct set_manifest *m, const char *p, size_t n,

@@ -1,5 +1,5 @@
-/* set_unpack.c - the members of a verified pack into the folder of a set. Two readings: first the hashes
- * of all members, then only those are written that no kept set has. */
+/* set_unpack.c - the members of a verified pack into the folder of a set. Two readings: first the
+ * hashes of all members, then only those are written that no kept set has. */
 #include "update/set_priv.h"
 
 #include "base/limits.h"

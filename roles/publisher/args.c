@@ -25,13 +25,14 @@ take_option(struct args *a, const struct option_def *defs, int argc, char **argv
 
 	*used = 1;
 	if (d == NULL)
-		return fault_set(f, ERR_INVAL, "the option --%.*s is not known here: --help lists them",
-		    (int)n, name);
+		return fault_set(f, ERR_INVAL,
+		    "the option --%.*s is not known here: --help lists them", (int)n, name);
 	if (d->value == NULL && value != NULL)
 		return fault_set(f, ERR_INVAL, "the option --%s takes no value", d->name);
 	if (d->value != NULL && value == NULL) {
 		if (argc < 2)
-			return fault_set(f, ERR_INVAL, "the option --%s needs a value: %s", d->name, d->value);
+			return fault_set(
+			    f, ERR_INVAL, "the option --%s needs a value: %s", d->name, d->value);
 		value = argv[1];
 		*used = 2;
 	}
@@ -109,7 +110,7 @@ args_u32(const struct args *a, const char *name, uint32_t max, uint32_t dflt, ui
 	if (v == NULL)
 		return OK;
 	if (text_u32(v, strlen(v), max, out) != OK)
-		return fault_set(f, ERR_INVAL, "--%s must be a number from 0 to %u, and is %s", name, max,
-		    v);
+		return fault_set(
+		    f, ERR_INVAL, "--%s must be a number from 0 to %u, and is %s", name, max, v);
 	return OK;
 }

@@ -1,5 +1,5 @@
-/* atalaia-repo - makes, signs and publishes feeds. Works offline; exit 0 done, 1 failed, 2 wrong usage or
- * configuration. */
+/* atalaia-repo - makes, signs and publishes feeds. Works offline; exit 0 done, 1 failed, 2 wrong
+ * usage or configuration. */
 #include "verbs.h"
 
 #include "base/buf.h"
@@ -23,8 +23,10 @@ usage(FILE *out)
 	fputs("usage: atalaia-repo VERB ... (atalaia-repo VERB --help says more)\n", out);
 	for (v = verbs; v->name != NULL; v++)
 		fprintf(out, "  %-14s %-26s %s\n", v->name, v->words, v->help);
-	fputs("The passphrase of private keys comes from --passphrase-file FILE or ATALAIA_PASSPHRASE.\n"
-	    "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n", out);
+	fputs("The passphrase of private keys comes from --passphrase-file FILE or "
+	      "ATALAIA_PASSPHRASE.\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n",
+	    out);
 }
 
 static void

@@ -88,8 +88,8 @@ static const struct option_def delta_options[] = {
 	COMMON_OPTIONS
 };
 
-const struct verb verbs[] = {
-	{ "init", "REPO", 1, 1, "Make a repository with its keys", init_options, verb_init },
+const struct verb verbs[] = { { "init", "REPO", 1, 1, "Make a repository with its keys",
+				  init_options, verb_init },
 	{ "key new", "FILE", 1, 1, "Make a private key in FILE and its public key in FILE.pub",
 	    key_options, verb_key_new },
 	{ "key show", "FILE", 1, 1, "Print the key id of a PEM file", key_options, verb_key_show },
@@ -103,20 +103,22 @@ const struct verb verbs[] = {
 	    verb_export },
 	{ "sign", "FILE", 1, 1, "Sign an exported FILE; needs nothing but the keys", sign_options,
 	    verb_sign },
-	{ "import", "REPO ROLE FILE", 3, 3, "Take signatures from FILE; publish when there are enough",
-	    publish_options, verb_import },
+	{ "import", "REPO ROLE FILE", 3, 3,
+	    "Take signatures from FILE; publish when there are enough", publish_options,
+	    verb_import },
 	{ "add", "REPO [FILE...]", 1, ARGS_MAX, "Add, replace or remove single targets and publish",
 	    add_options, verb_add },
 	{ "publish", "REPO FOLDER", 2, 2, "Publish FOLDER as the new version of the set",
 	    publish_options, verb_publish },
 	{ "import-clamav", "REPO DIR", 2, 2, "Publish the ClamAV databases in DIR as they are",
 	    publish_options, verb_import_clamav },
-	{ "timestamp", "REPO", 1, 1, "Sign the timestamp anew, and what grows old", timestamp_options,
-	    verb_timestamp },
-	{ "verify", "REPO|FEED", 1, 1, "Check a published feed as a client would, every target read",
-	    verify_options, verb_verify },
-	{ "show", "REPO", 1, 1, "Print versions, expiry, keys and targets", show_options, verb_show },
+	{ "timestamp", "REPO", 1, 1, "Sign the timestamp anew, and what grows old",
+	    timestamp_options, verb_timestamp },
+	{ "verify", "REPO|FEED", 1, 1,
+	    "Check a published feed as a client would, every target read", verify_options,
+	    verb_verify },
+	{ "show", "REPO", 1, 1, "Print versions, expiry, keys and targets", show_options,
+	    verb_show },
 	{ "delta", "OLD NEW OUT", 3, 3, "Make the delta from one file to another", delta_options,
 	    verb_delta },
-	{ NULL, NULL, 0, 0, NULL, NULL, NULL }
-};
+	{ NULL, NULL, 0, 0, NULL, NULL, NULL } };

@@ -1,5 +1,5 @@
-/* verbs.h - what atalaia-repo can do. Each verb gets its parsed words and options and answers an error;
- * main.c prints the sentence and chooses the exit code. */
+/* verbs.h - what atalaia-repo can do. Each verb gets its parsed words and options and answers an
+ * error; main.c prints the sentence and chooses the exit code. */
 #ifndef ATALAIA_PUBLISHER_VERBS_H
 #define ATALAIA_PUBLISHER_VERBS_H
 

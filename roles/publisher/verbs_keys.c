@@ -42,11 +42,13 @@ verb_init(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = repo_open(&r, a->words[0], passphrase, f);
 	if (e == OK && repo_version(r) == 0)
-		printf("%s made; its root waits for signatures: `atalaia-repo export %s root FILE`, "
-		    "`atalaia-repo sign FILE --key PEM`, `atalaia-repo import %s root FILE`\n", a->words[0],
-		    a->words[0], a->words[0]);
+		printf(
+		    "%s made; its root waits for signatures: `atalaia-repo export %s root FILE`, "
+		    "`atalaia-repo sign FILE --key PEM`, `atalaia-repo import %s root FILE`\n",
+		    a->words[0], a->words[0], a->words[0]);
 	else if (e == OK)
-		printf("%s made: feed %s, version %" PRIu64 ", clients start from %s/metadata/1.root.json\n",
+		printf("%s made: feed %s, version %" PRIu64
+		       ", clients start from %s/metadata/1.root.json\n",
 		    a->words[0], repo_feed(r), repo_version(r), repo_public(r));
 	repo_close(r);
 	return e;
@@ -85,7 +87,8 @@ verb_key_new(const struct args *a, const char *passphrase, struct fault *f)
 	enum err e;
 
 	if (file_exists(a->words[0]))
-		return fault_set(f, ERR_EXISTS, "%s is there already and stays as it is", a->words[0]);
+		return fault_set(
+		    f, ERR_EXISTS, "%s is there already and stays as it is", a->words[0]);
 	e = sign_generate(&k, f);
 	if (e == OK)
 		e = key_of_private(k, &object, id, f);
@@ -180,8 +183,8 @@ verb_export(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = file_replace(a->words[2], text.data, text.len, 0644, f);
 	if (e == OK)
-		printf("%s holds the %s of %s: sign it with `atalaia-repo sign`\n", a->words[2], a->words[1],
-		    repo_feed(r));
+		printf("%s holds the %s of %s: sign it with `atalaia-repo sign`\n", a->words[2],
+		    a->words[1], repo_feed(r));
 	buf_free(&text);
 	repo_close(r);
 	return e;
@@ -198,10 +201,11 @@ verb_import(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = repo_import_staged(r, a->words[1], a->words[2], &have, &need, f);
 	if (e == OK && have < need)
-		printf("%s %s: %u of %u signatures, still waiting\n", repo_feed(r), a->words[1], have, need);
+		printf("%s %s: %u of %u signatures, still waiting\n", repo_feed(r), a->words[1],
+		    have, need);
 	else if (e == OK)
-		printf("%s %s: %u of %u signatures, version %" PRIu64 "\n", repo_feed(r), a->words[1], have,
-		    need, repo_version(r));
+		printf("%s %s: %u of %u signatures, version %" PRIu64 "\n", repo_feed(r),
+		    a->words[1], have, need, repo_version(r));
 	if (e == OK && have >= need && out != NULL)
 		e = repo_copy_out(r, out, f);
 	repo_close(r);
@@ -269,8 +273,8 @@ verb_delegate(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = repo_publish(r, NULL, &report, f);
 	if (e == OK)
-		printf("%s version %" PRIu64 ": role %s is delegated\n", repo_feed(r), repo_version(r),
-		    a->words[1]);
+		printf("%s version %" PRIu64 ": role %s is delegated\n", repo_feed(r),
+		    repo_version(r), a->words[1]);
 	buf_free(&bytes);
 	repo_close(r);
 	return e;

@@ -111,11 +111,13 @@ print_text(const struct repo *r, const struct repo_report *p)
 		    p->version);
 		return;
 	}
-	printf("%s version %" PRIu64 ": %u target%s, %s; %u changed (%s), %u removed; %u delta%s %s, "
-	    "full copies %s, metadata %s\n", repo_feed(r), p->version, p->targets,
-	    p->targets == 1 ? "" : "s", size_text(a, p->bytes), p->changed,
-	    size_text(b, p->changed_bytes), p->removed, p->deltas, p->deltas == 1 ? "" : "s",
-	    size_text(c, p->delta_bytes), size_text(d, p->full_bytes), size_text(e, p->metadata_bytes));
+	printf("%s version %" PRIu64
+	       ": %u target%s, %s; %u changed (%s), %u removed; %u delta%s %s, "
+	       "full copies %s, metadata %s\n",
+	    repo_feed(r), p->version, p->targets, p->targets == 1 ? "" : "s",
+	    size_text(a, p->bytes), p->changed, size_text(b, p->changed_bytes), p->removed,
+	    p->deltas, p->deltas == 1 ? "" : "s", size_text(c, p->delta_bytes),
+	    size_text(d, p->full_bytes), size_text(e, p->metadata_bytes));
 }
 
 enum err
@@ -133,8 +135,10 @@ finish_publish(struct repo *r, const struct args *a, const struct repo_report *r
 		return print_json(r, report);
 	print_text(r, report);
 	if (report->metadata_bytes > 65536)
-		fprintf(stderr, "atalaia-repo: warning: clients fetch %" PRIu64 " bytes of metadata for each "
-		    "update; publish more files as packs\n", report->metadata_bytes);
+		fprintf(stderr,
+		    "atalaia-repo: warning: clients fetch %" PRIu64 " bytes of metadata for each "
+		    "update; publish more files as packs\n",
+		    report->metadata_bytes);
 	return OK;
 }
 
@@ -184,14 +188,15 @@ verb_publish(const struct args *a, const char *passphrase, struct fault *f)
 
 /* ---- ClamAV ---- */
 
-/* What clamd loads, and .sign files that belong to .cvd files. Others (freshclam.dat, *.cdiff) stay. */
+/* What clamd loads, and .sign files that belong to .cvd files. Others (freshclam.dat, *.cdiff)
+ * stay. */
 static bool
 is_clamav_data(const char *name)
 {
-	static const char *const tails[] = { ".cvd", ".cld", ".cud", ".sign", ".hdb", ".hdu", ".hsb",
-		".hsu", ".mdb", ".mdu", ".msb", ".msu", ".ndb", ".ndu", ".ldb", ".ldu", ".idb", ".fp",
-		".sfp", ".ign", ".ign2", ".pdb", ".gdb", ".wdb", ".cdb", ".ftm", ".crb", ".cbc", ".yar",
-		".yara", ".pwdb", ".imp", ".cat", ".db" };
+	static const char *const tails[] = { ".cvd", ".cld", ".cud", ".sign", ".hdb", ".hdu",
+		".hsb", ".hsu", ".mdb", ".mdu", ".msb", ".msu", ".ndb", ".ndu", ".ldb", ".ldu",
+		".idb", ".fp", ".sfp", ".ign", ".ign2", ".pdb", ".gdb", ".wdb", ".cdb", ".ftm",
+		".crb", ".cbc", ".yar", ".yara", ".pwdb", ".imp", ".cat", ".db" };
 	size_t i;
 
 	for (i = 0; i < sizeof tails / sizeof tails[0]; i++)
@@ -224,7 +229,8 @@ put_clamav(struct repo *r, const char *dir, struct fault *f)
 	}
 	(void)closedir(list);
 	if (e == OK && count == 0)
-		e = fault_set(f, ERR_INVAL, "%s holds no ClamAV database (.cvd, .cld, .hdb, ...)", dir);
+		e = fault_set(
+		    f, ERR_INVAL, "%s holds no ClamAV database (.cvd, .cld, .hdb, ...)", dir);
 	return e;
 }
 
@@ -264,7 +270,8 @@ put_words(struct repo *r, const struct args *a, struct fault *f)
 	enum err e = OK;
 
 	if (as != NULL && a->word_count != 2)
-		return fault_set(f, ERR_INVAL, "--as names one file, and %zu are given", a->word_count - 1);
+		return fault_set(
+		    f, ERR_INVAL, "--as names one file, and %zu are given", a->word_count - 1);
 	if (a->word_count == 1 && n == 0)
 		return fault_set(f, ERR_INVAL, "name a file to add, or a target with --remove");
 	for (i = 1; e == OK && i < a->word_count; i++) {
@@ -340,8 +347,8 @@ sign_once(const struct args *a, const char *passphrase, struct fault *f)
 		printf("{\"feed\":\"%s\",\"timestamp\":%" PRIu64 ",\"version\":%" PRIu64 "}\n",
 		    repo_feed(r), version, repo_version(r));
 	else if (e == OK)
-		printf("%s timestamp %" PRIu64 " signed, version %" PRIu64 "\n", repo_feed(r), version,
-		    repo_version(r));
+		printf("%s timestamp %" PRIu64 " signed, version %" PRIu64 "\n", repo_feed(r),
+		    version, repo_version(r));
 	(void)fflush(stdout);
 	repo_close(r);
 	return e;

@@ -40,13 +40,15 @@ verb_verify(const struct args *a, const char *passphrase, struct fault *f)
 	if (e != OK)
 		return e;
 	if (args_has(a, "json"))
-		printf("{\"version\":%" PRIu64 ",\"targets\":%u,\"bytes\":%" PRIu64 ",\"helpers\":%u,"
-		    "\"helper_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64 "}\n", p.version, p.targets,
-		    p.bytes, p.deltas, p.delta_bytes, p.metadata_bytes);
+		printf("{\"version\":%" PRIu64 ",\"targets\":%u,\"bytes\":%" PRIu64
+		       ",\"helpers\":%u,"
+		       "\"helper_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64 "}\n",
+		    p.version, p.targets, p.bytes, p.deltas, p.delta_bytes, p.metadata_bytes);
 	else
-		printf("%s: valid, version %" PRIu64 ", %u targets of %" PRIu64 " bytes, %u deltas and full "
-		    "copies of %" PRIu64 " bytes, metadata %" PRIu64 " bytes\n", feed, p.version, p.targets,
-		    p.bytes, p.deltas, p.delta_bytes, p.metadata_bytes);
+		printf("%s: valid, version %" PRIu64 ", %u targets of %" PRIu64
+		       " bytes, %u deltas and full "
+		       "copies of %" PRIu64 " bytes, metadata %" PRIu64 " bytes\n",
+		    feed, p.version, p.targets, p.bytes, p.deltas, p.delta_bytes, p.metadata_bytes);
 	return OK;
 }
 
@@ -57,11 +59,11 @@ show_text(const cJSON *t)
 
 	printf("feed %s, version %.0f\n", json_get(t, "feed")->valuestring,
 	    json_get(t, "version")->valuedouble);
-	cJSON_ArrayForEach(one, json_get(t, "roles"))
-		printf("  %-10s version %.0f, expires %s, %.0f of %d keys sign, %.0f here\n",
-		    json_get(one, "role")->valuestring, json_get(one, "version")->valuedouble,
-		    json_get(one, "expires")->valuestring, json_get(one, "threshold")->valuedouble,
-		    cJSON_GetArraySize(json_get(one, "keyids")), json_get(one, "keys_here")->valuedouble);
+	cJSON_ArrayForEach(one, json_get(t, "roles")) printf(
+	    "  %-10s version %.0f, expires %s, %.0f of %d keys sign, %.0f here\n",
+	    json_get(one, "role")->valuestring, json_get(one, "version")->valuedouble,
+	    json_get(one, "expires")->valuestring, json_get(one, "threshold")->valuedouble,
+	    cJSON_GetArraySize(json_get(one, "keyids")), json_get(one, "keys_here")->valuedouble);
 	cJSON_ArrayForEach(one, json_get(t, "waiting"))
 		printf("  %s waits for signatures\n", one->valuestring);
 	cJSON_ArrayForEach(one, json_get(t, "targets"))
@@ -108,11 +110,12 @@ verb_delta(const struct args *a, const char *passphrase, struct fault *f)
 	if (e != OK)
 		return e;
 	if (args_has(a, "json"))
-		printf("{\"delta\":%" PRIu64 ",\"old\":%" PRIu64 ",\"new\":%" PRIu64 ",\"copied\":%" PRIu64
-		    ",\"inserted\":%" PRIu64 "}\n", m.delta_len, m.old_len, m.new_len, m.copied,
-		    m.inserted);
+		printf("{\"delta\":%" PRIu64 ",\"old\":%" PRIu64 ",\"new\":%" PRIu64
+		       ",\"copied\":%" PRIu64 ",\"inserted\":%" PRIu64 "}\n",
+		    m.delta_len, m.old_len, m.new_len, m.copied, m.inserted);
 	else
 		printf("delta %" PRIu64 " bytes (old %" PRIu64 ", new %" PRIu64 ", copied %" PRIu64
-		    ", inserted %" PRIu64 ")\n", m.delta_len, m.old_len, m.new_len, m.copied, m.inserted);
+		       ", inserted %" PRIu64 ")\n",
+		    m.delta_len, m.old_len, m.new_len, m.copied, m.inserted);
 	return OK;
 }

@@ -1,5 +1,6 @@
-/* Deltas against a fixed base. First byte: 0 = the rest is a delta file; 1 = the rest is the control of one, so that
- * the fuzzer need not build zstd frames; 2 = the rest is packed hexadecimal. */
+/* Deltas against a fixed base. First byte: 0 = the rest is a delta file; 1 = the rest is the
+ * control of one, so that the fuzzer need not build zstd frames; 2 = the rest is packed
+ * hexadecimal. */
 #include "base/limits.h"
 #include "update/delta_priv.h"
 
@@ -8,7 +9,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char base[] = "alpha:1234:Name-1\nbeta:5678:Name-2\n0123456789abcdef0123456789abcdef\n";
+static const char base[] =
+    "alpha:1234:Name-1\nbeta:5678:Name-2\n0123456789abcdef0123456789abcdef\n";
 #define BASE_LEN (sizeof base - 1)
 #define NEW_MAX (1u << 20)
 
@@ -72,8 +74,8 @@ whole(const uint8_t *p, size_t n)
 	if (delta_reader_new(&r, BASE_LEN, DELTA_ANY, &sink, &m) != OK)
 		return;
 	if (delta_reader_feed(r, p, half, NULL) == OK &&
-	    delta_reader_feed(r, p + half, n - half, NULL) == OK && delta_reader_end(r, NULL) == OK &&
-	    m.bytes != m.want)
+	    delta_reader_feed(r, p + half, n - half, NULL) == OK &&
+	    delta_reader_end(r, NULL) == OK && m.bytes != m.want)
 		abort();
 	delta_reader_free(r);
 }

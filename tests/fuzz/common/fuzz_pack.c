@@ -1,4 +1,5 @@
-/* Packs: whatever comes, members have allowed names in ascending order and the sizes that were said. */
+/* Packs: whatever comes, members have allowed names in ascending order and the sizes that were
+ * said. */
 #include "base/text.h"
 #include "update/pack.h"
 
@@ -21,7 +22,8 @@ on_begin(void *arg, const char *name, uint64_t size)
 {
 	struct seen *s = arg;
 
-	if (!text_is_target_path(name, strlen(name)) || (s->files > 0 && strcmp(s->last, name) >= 0))
+	if (!text_is_target_path(name, strlen(name)) ||
+	    (s->files > 0 && strcmp(s->last, name) >= 0))
 		abort();
 	if (text_copy(s->last, sizeof s->last, name, strlen(name)) != OK)
 		abort();

@@ -122,7 +122,8 @@ small_pairs(void **state)
 		{ "one\ntwo\nthree\n", "zero\none\ntwo\n2.5\nthree\nfour" },
 		{ "no line end", "no line end at all" },
 		{ "a long line that moves to the end of it\nb long line that stays where it was\n",
-		    "b long line that stays where it was\na long line that moves to the end of it\n" },
+		    "b long line that stays where it was\na long line that moves to the end of "
+		    "it\n" },
 		{ "x\n", "\001\001\002\001" },
 		{ "x\n", "0123456789abcdef0123456789abcdef:1:a\n\0010123456789abcdef\001\n" },
 		{ "x\n", "0123456789abcdef0" },
@@ -315,9 +316,11 @@ chains_of_many_records(void **state)
 static void
 refusals_of_apply(void **state)
 {
-#define LONG_LINE "alpha is a line that is long enough to be copied by every way of cutting records, " \
+#define LONG_LINE                                                                                  \
+	"alpha is a line that is long enough to be copied by every way of cutting records, "       \
 	"which means that it has more than a hundred bytes\n"
-	static const char old[] = LONG_LINE "beta\ngamma\n", new[] = LONG_LINE "beta and more\ngamma\n";
+	static const char old[] = LONG_LINE "beta\ngamma\n",
+			  new[] = LONG_LINE "beta and more\ngamma\n";
 	char kept[128];
 	const char *delta = kept;
 	struct delta_apply a;
@@ -329,7 +332,8 @@ refusals_of_apply(void **state)
 	(void)snprintf(kept, sizeof kept, "%s", in_dir("delta"));
 	round_trip(old, sizeof old - 1, new, sizeof new - 1);
 	(void)unlink(in_dir("out"));
-	put("old", "A" LONG_LINE "beta\ngamma", sizeof old - 1); /* another base of the same length */
+	put("old", "A" LONG_LINE "beta\ngamma",
+	    sizeof old - 1); /* another base of the same length */
 	assert_int_equal(apply("old", &delta, 1, new, sizeof new - 1, &a), ERR_VERIFY);
 	assert_false(file_exists(in_dir("out")));
 	put("old", old, sizeof old - 2);
@@ -418,7 +422,8 @@ hostile_control(void **state)
 		{ "hex", "\1\12\4\0\1\4\0\xee", "\2\2\1\2\xab\xcd", ERR_PARSE },
 		{ "unknown flag", "\2\12\12\0\1\0\12\0\xee", NULL, ERR_PARSE },
 		{ "other old length", "\0\11\12\0\1\0\12\0\xee", NULL, ERR_VERIFY },
-		{ "new length past the limit", "\0\12\x81\x80\x80\x80\x10\0\1\0\12\0\xee", NULL, ERR_VERIFY },
+		{ "new length past the limit", "\0\12\x81\x80\x80\x80\x10\0\1\0\12\0\xee", NULL,
+		    ERR_VERIFY },
 		{ "context past the limit", "\0\12\12\x81\x80\4\1\0\12\0\xee", NULL, ERR_PARSE },
 		{ "too many records", "\0\12\12\0\x81\x80\x08\0\12\0\xee", NULL, ERR_PARSE },
 		{ "long varint", "\0\12\x8a\0\0\1\0\12\0\xee", NULL, ERR_PARSE },
@@ -434,9 +439,12 @@ hostile_control(void **state)
 		{ "few literals", "\0\12\2\0\1\2\0\xee", "a", ERR_PARSE },
 		{ "many literals", "\0\12\2\0\1\2\0\xee", "abc", ERR_PARSE },
 		{ "literals for nothing", "\0\12\12\0\1\0\12\0\xee", "a", ERR_PARSE },
-		{ "huge insert", "\0\12\2\0\1\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\xee", "ab", ERR_VERIFY },
-		{ "huge copy", "\0\12\2\0\1\1\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\xee", "a", ERR_VERIFY },
-		{ "huge skip", "\0\12\2\0\1\0\2\xff\xff\xff\xff\xff\xff\xff\xff\x7f\xee", NULL, ERR_VERIFY },
+		{ "huge insert", "\0\12\2\0\1\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\xee", "ab",
+		    ERR_VERIFY },
+		{ "huge copy", "\0\12\2\0\1\1\xff\xff\xff\xff\xff\xff\xff\xff\x7f\0\xee", "a",
+		    ERR_VERIFY },
+		{ "huge skip", "\0\12\2\0\1\0\2\xff\xff\xff\xff\xff\xff\xff\xff\x7f\xee", NULL,
+		    ERR_VERIFY },
 	};
 	uint8_t control[64], out[512];
 	size_t i, n, z;
@@ -448,7 +456,8 @@ hostile_control(void **state)
 		memcpy(control, "ATD1", 4);
 		z = ZSTD_compress(out, 256, control, n + 4, 1);
 		if (cases[i].literals != NULL)
-			z += ZSTD_compress(out + z, 256, cases[i].literals, strlen(cases[i].literals), 1);
+			z += ZSTD_compress(
+			    out + z, 256, cases[i].literals, strlen(cases[i].literals), 1);
 		if (decode(out, z, 10, DELTA_ANY) != cases[i].want)
 			fail_msg("%s: %s", cases[i].why, err_word(decode(out, z, 10, DELTA_ANY)));
 	}
@@ -456,7 +465,8 @@ hostile_control(void **state)
 	assert_int_equal(decode((const uint8_t *)"ATD1", 4, 10, 10), ERR_PARSE);
 }
 
-/* A small file that would become 64 MiB of control, and a frame that asks for a window of 128 MiB. */
+/* A small file that would become 64 MiB of control, and a frame that asks for a window of 128 MiB.
+ */
 static void
 bombs(void **state)
 {
@@ -522,7 +532,8 @@ hex_chunks(void **state)
 			assert_int_equal(delta_unhex_new(&u, collect, &b), OK);
 			e = delta_unhex_feed(u, (const uint8_t *)cases[i].in, cut);
 			if (e == OK)
-				e = delta_unhex_feed(u, (const uint8_t *)cases[i].in + cut, cases[i].n - cut);
+				e = delta_unhex_feed(
+				    u, (const uint8_t *)cases[i].in + cut, cases[i].n - cut);
 			if (e == OK && !delta_unhex_done(u))
 				e = ERR_PARSE;
 			delta_unhex_free(u);

@@ -96,8 +96,8 @@ cuts_anywhere(void **state)
 	buf_free(&seen);
 }
 
-/* Every byte of a header, set to every value with a right checksum, is refused unless it stands in the
- * name, the size or the checksum: no link, device, owner, time or mode gets through. */
+/* Every byte of a header, set to every value with a right checksum, is refused unless it stands in
+ * the name, the size or the checksum: no link, device, owner, time or mode gets through. */
 static void
 every_header_byte(void **state)
 {
@@ -119,7 +119,8 @@ every_header_byte(void **state)
 			p[155] = ' ';
 			if (parse(p, n, 0, 1 << 20, 2, &seen) != OK || p[at] == plain[at])
 				continue;
-			assert_true(at < PACK_NAME_LEN || (at >= PACK_AT_SIZE && at < PACK_AT_SIZE + 12));
+			assert_true(
+			    at < PACK_NAME_LEN || (at >= PACK_AT_SIZE && at < PACK_AT_SIZE + 12));
 		}
 	}
 	buf_free(&seen);
@@ -130,8 +131,8 @@ names(void **state)
 {
 	char long_ok[256], name[512];
 	static const char *const good[] = { "a", "a.b-c_d/E.0", "x/y/z" };
-	static const char *const bad[] = { "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a b",
-		"a\\b", "\xc3\xa9", "a\n" };
+	static const char *const bad[] = { "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b",
+		"a/./b", "a b", "a\\b", "\xc3\xa9", "a\n" };
 	uint8_t h[PACK_BLOCK];
 	size_t i;
 

@@ -1,4 +1,5 @@
-/* Sets: built beside the old ones, linked where nothing changed, switched by one rename, whole at any time. */
+/* Sets: built beside the old ones, linked where nothing changed, switched by one rename, whole at
+ * any time. */
 #include "base/text.h"
 #include "os/file.h"
 #include "update/hash.h"
@@ -208,7 +209,8 @@ pack_of(const char *path, const char *out, struct pack_member *m, size_t count)
 static void
 packs_are_unpacked(void **state)
 {
-	struct pack_member m[2] = { { "x.yar", in_dir("work/x") }, { "sub/y.yar", in_dir("work/y") } };
+	struct pack_member m[2] = { { "x.yar", in_dir("work/x") },
+		{ "sub/y.yar", in_dir("work/y") } };
 	struct set_file v[2];
 	struct set_build b;
 	char path[256];
@@ -280,8 +282,8 @@ pruning(void **state)
 static void
 links_of_every_kind(void **state)
 {
-	static const char *const wrong[] = { "sets/62/", "sets/", "/sets/62", "sets/062", "sets/99", "sets/-1",
-		"../sets/62" };
+	static const char *const wrong[] = { "sets/62/", "sets/", "/sets/62", "sets/062", "sets/99",
+		"sets/-1", "../sets/62" };
 	uint64_t v;
 	size_t i;
 
@@ -305,7 +307,8 @@ manifests(void **state)
 	} cases[] = {
 		{ "", OK },
 		{ "target " H " 0 a\nfile " H " 0 a\n", OK },
-		{ "target " H " 0 a\npack " H " 0 p\nfile " H " 0 a\nfile " H " 0 a/b\n", ERR_PARSE },
+		{ "target " H " 0 a\npack " H " 0 p\nfile " H " 0 a\nfile " H " 0 a/b\n",
+		    ERR_PARSE },
 		{ "file " H " 0 a\nfile " H " 0 a\n", ERR_PARSE },
 		{ "file " H " 0 b\nfile " H " 0 a\n", ERR_PARSE },
 		{ "file " H " 0 a\ntarget " H " 0 a\n", ERR_PARSE },
