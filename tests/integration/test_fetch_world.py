@@ -8,6 +8,7 @@ import pytest
 
 import feedmaker
 import fetcher
+import liars
 import mirror
 import world
 
@@ -112,3 +113,41 @@ def test_a_thousand_small_files_from_the_update_agent(bins, procs, tmp_path):
     assert (r["outcome"], r["errors"]) == ("updated", [])
     assert len(list((tmp_path / "s" / "sets" / "1").iterdir())) == 1000
     print(f"\n1000 files of a few bytes over FTP: {r['ms']} ms")
+
+
+def test_a_delegated_role_passes_through_a_mirror(bins, procs, tmp_path):
+    """policies: authority.json is signed by keys of its own, the rest by the feed's."""
+    repo, key, doc = tmp_path / "repo", tmp_path / "auth.pem", tmp_path / "authority.json"
+
+    def do(*args):
+        r = world.run([bins / "atalaia-repo", *args])
+        assert r.returncode == 0, r.stderr
+    do("init", repo, "--feed", "policies")
+    do("key", "new", key)
+    doc.write_text('{"version":1}')
+    do("delegate", repo, "authority", "--key", key, "--path", "authority.json", "--file", doc)
+    (tmp_path / "default.json").write_text("{}")
+    do("add", repo, tmp_path / "default.json")
+    (tmp_path / "origin").mkdir()
+    os.symlink(repo / "public", tmp_path / "origin" / "root")
+    up = mirror_at(bins, procs, tmp_path / "origin", "127.0.50.26")
+    root = repo / "public" / "policies" / "metadata" / "1.root.json"
+
+    def follow(current):
+        c = fetcher.mirror_config(tmp_path / "m", root, fetcher.sources(("up", up.url_base), feed="policies"))
+        r = fetcher.run({**c, "feed": "policies", "work": str(tmp_path / "m" / "work" / "policies")})
+        assert (r["outcome"], r["errors"]) == ("updated", [])
+        with liars.Http(tmp_path / "m" / "root", "127.0.50.26") as s:
+            c = fetcher.set_config(tmp_path / "s", root, fetcher.sources(("m", s), feed="policies"),
+                                   current=current)
+            r = fetcher.run({**c, "feed": "policies"})
+        assert (r["outcome"], r["errors"]) == ("updated", [])
+        fetcher.activate(tmp_path / "s", r["version"])
+        return r["version"], pathlib.Path(r["set"], "authority.json").read_text()
+
+    version, text = follow(0)
+    assert text == '{"version":1}'
+    doc.write_text('{"version":2}')
+    do("add", repo, doc, "--role", "authority", "--key", key)
+    assert follow(version)[1] == '{"version":2}'
+    assert (tmp_path / "m" / "root" / "policies" / "metadata" / "2.authority.json").exists()
