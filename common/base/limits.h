@@ -57,7 +57,7 @@
 #define LIMIT_FTP_FOLDER 65536 /* names in one listed folder, as LIMIT_SET_FILES */
 #define LIMIT_FTP_LISTING (16u << 20) /* text of one listing: 65536 names of 255 bytes never come */
 #define LIMIT_FTP_STALL 16384 /* bytes a transfer must move in stall_timeout: 273 B/s at 60 s */
-#define LIMIT_FTP_PIECE (1u << 20) /* one sendfile: fair to the others, few calls for a GB */
+#define LIMIT_FTP_PIECE (4u << 20) /* one sendfile: fair to the others, few calls for a GB */
 #define LIMIT_FTP_COLD 4 /* workers that may wait for the disk for transfers at a time */
 #define LIMIT_DROPBOX_PEERS 4096 /* slots for addresses with uploads today; half may be in use */
 

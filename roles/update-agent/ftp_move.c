@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #define ASCII_BYTES 32768
-#define WINDOW_BYTES (2u << 20) /* how far ahead one question about the page cache looks */
+#define WINDOW_BYTES (8u << 20) /* how far ahead one question about the page cache looks */
+#define COLD_PIECE (1u << 20)	 /* what a worker takes from a slow disk before the next may */
 
 static void
 count_out(struct ftp_data *d, size_t n)
@@ -82,7 +83,7 @@ cold_work(uv_work_t *w)
 	struct ftp_data *d = w->data;
 
 	d->work_e =
-	    sock_send_file(d->sock, d->file, d->offset, piece(d, LIMIT_FTP_PIECE), &d->work_moved);
+	    sock_send_file(d->sock, d->file, d->offset, piece(d, COLD_PIECE), &d->work_moved);
 }
 
 static void

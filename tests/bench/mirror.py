@@ -143,12 +143,14 @@ def small_files(server, n):
     s = Session(server)
     s.ask(b"TYPE I", b"200")
     buffer = bytearray(4096)
+    before = server.cpu()
     begin = time.monotonic()
     for i in range(n):
         assert s.fetch(b"small/%d" % (i % 100), buffer) == 1500
     took = time.monotonic() - begin
+    micros = (server.cpu() - before) / n * 1e6
     s.quit()
-    return n / took
+    return n / took, micros
 
 
 def idle_memory(server, n):
@@ -163,6 +165,7 @@ def idle_memory(server, n):
 
 
 def wrk(server, port, path, connections, seconds, tree, env):
+    before = server.cpu()
     done = subprocess.run([tree / "usr/bin/wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
                            f"http://{server.address}:{port}{path}"], capture_output=True, text=True, env=env)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
@@ -170,7 +173,8 @@ def wrk(server, port, path, connections, seconds, tree, env):
     if not rate or "Non-2xx" in done.stdout:
         raise RuntimeError(done.stdout + done.stderr)
     unit = {"us": 0.001, "ms": 1, "s": 1000}[p99.group(2)]
-    return float(rate.group(1)), float(p99.group(1)) * unit
+    micros = (server.cpu() - before) / (float(rate.group(1)) * seconds) * 1e6
+    return float(rate.group(1)), float(p99.group(1)) * unit, micros
 
 
 def hold(server, n):
@@ -205,8 +209,8 @@ def make_root(folder, quick):
 
 def ftp_table(servers, quick, say):
     say("| FTP server | MB/s 1 | 8 | 50 clients | CPU s/GB 1 | 8 | 50 clients | sessions/s | CPU us/session"
-        " | 1.5 KB files/s | idle B/session |")
-    say("|---|---|---|---|---|---|---|---|---|---|---|")
+        " | 1.5 KB files/s | CPU us/file | idle B/session |")
+    say("|---|---|---|---|---|---|---|---|---|---|---|---|")
     rows = {}
     for make in servers:
         server = make()
@@ -219,7 +223,7 @@ def ftp_table(servers, quick, say):
             server.big = BIG
             got = [large(server, n, lambda c: ftp_download(server, c)) for n in (1, 8, 50)]
             rate, micros = sessions_per_second(server, 2 if quick else 5)
-            files = small_files(server, 500 if quick else 3000)
+            files, each = small_files(server, 500 if quick else 3000)
             server.stop()
             idle = idle_memory(server.start(), 100 if quick else 500)
         except Exception as e:  # noqa: BLE001
@@ -230,12 +234,12 @@ def ftp_table(servers, quick, say):
         rows[server.name] = (got[2][1], rate, files, idle)
         say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + " | "
             + " | ".join(f"{x[1]:.3f}" for x in got)
-            + f" | {rate:.0f} | {micros:.0f} | {files:.0f} | {idle:.0f} |")
+            + f" | {rate:.0f} | {micros:.0f} | {files:.0f} | {each:.0f} | {idle:.0f} |")
     return rows
 
 
 def http_table(atalaia, nginx, tree, quick, say):
-    say("\n| HTTP server | file MB/s 1 | 8 | 50 clients | CPU s/GB 50 | requests/s (p99 ms) 1 | 64 |"
+    say("\n| HTTP server | file MB/s 1 | 8 | 50 clients | CPU s/GB 50 | requests/s (p99 ms, CPU us) 1 | 64 |"
         " 500 connections | 64 with 10,000 waiters |")
     say("|---|---|---|---|---|---|---|---|---|")
     rows, seconds = {}, 2 if quick else 5
@@ -256,14 +260,14 @@ def http_table(atalaia, nginx, tree, quick, say):
                 socks = hold(server, 1000 if quick else 10000)
                 each = (server.pss() - before) / len(socks)
                 r = wrk(server, port, path, 64, seconds, tree, env)
-                held = f"{r[0]:.0f} ({r[1]:.2f}), {each:.0f} B/waiter"
+                held = f"{r[0]:.0f} ({r[1]:.2f}, {r[2]:.1f}), {each:.0f} B/waiter"
                 for s in socks:
                     s.close()
         finally:
             server.stop()
-        rows[server.name] = (got[2][1], [r[0] for r in rates])
+        rows[server.name] = (got[2][1], [r[0] for r in rates], [r[2] for r in rates])
         say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + f" | {got[2][1]:.3f} | "
-            + " | ".join(f"{r[0]:.0f} ({r[1]:.2f})" for r in rates) + f" | {held} |")
+            + " | ".join(f"{r[0]:.0f} ({r[1]:.2f}, {r[2]:.1f})" for r in rates) + f" | {held} |")
     return rows
 
 
@@ -316,6 +320,8 @@ def main():
     verdict(say, "small files/s, pure-ftpd", mine[2], ftp.get("pure-ftpd", (0, 0, None))[2], False)
     for i, n in enumerate((1, 64, 500)):
         verdict(say, f"3333 requests/s at {n} connections, nginx", http["atalaia"][1][i], http["nginx"][1][i], False)
+        verdict(say, f"3333 CPU us/request at {n} connections, nginx", http["atalaia"][2][i],
+                http["nginx"][2][i], True)
     if a.out:
         pathlib.Path(a.out).write_text("\n".join(lines) + "\n")
 
