@@ -24,6 +24,7 @@ struct sight {
 	uint64_t inode, size, version;
 	int64_t mtime, mtime_ns;
 	bool fresh;
+	bool broken; /* there, but not readable as a timestamp: what was known stays */
 	struct buf body;
 };
 
@@ -130,7 +131,7 @@ look_at(struct feeds *fs, const char *name, struct sight *s)
 	enum err e;
 	int fd;
 
-	*s = (struct sight){ 0 };
+	*s = (struct sight){ .broken = true };
 	buf_init(&s->body, LIMIT_TUF_TIMESTAMP + 1);
 	(void)snprintf(s->name, sizeof(s->name), "%s", name);
 	(void)snprintf(path, sizeof(path), "%s/metadata/timestamp.json", name);
@@ -150,6 +151,7 @@ look_at(struct feeds *fs, const char *name, struct sight *s)
 	(void)close(fd);
 	if (e == OK && s->fresh)
 		e = read_version(s);
+	s->broken = e != OK;
 	if (e != OK)
 		log_warn("feeds.unreadable", "feed=%s error=%s", log_q(name), err_word(e));
 	return e;
@@ -175,10 +177,8 @@ look(uv_work_t *w)
 
 		if (!text_is_file_name(de->d_name, len) || path_is_dropbox(de->d_name))
 			continue;
-		if (look_at(fs, de->d_name, &fs->sights[fs->n]) == OK)
+		if (look_at(fs, de->d_name, &fs->sights[fs->n]) != ERR_NOTFOUND)
 			fs->n++;
-		else
-			buf_free(&fs->sights[fs->n].body);
 	}
 	(void)closedir(d);
 }
@@ -216,6 +216,8 @@ apply(struct feeds *fs, struct sight *s)
 {
 	struct feed *f = find_any(fs, s->name);
 
+	if (f == NULL && s->broken)
+		return;
 	if (f == NULL) {
 		f = calloc(1, sizeof(*f));
 		if (f == NULL)
@@ -225,7 +227,7 @@ apply(struct feeds *fs, struct sight *s)
 		fs->first = f;
 	}
 	f->present = true;
-	if (!s->fresh)
+	if (!s->fresh || s->broken)
 		return;
 	buf_free(&f->body);
 	f->body = s->body;

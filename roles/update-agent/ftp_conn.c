@@ -28,15 +28,16 @@ ftp_conn_free_when_quiet(struct ftp_conn *c)
 	if (!c->handle_closed || c->job != NULL || c->depth > 0)
 		return;
 	log_debug("ftp.closed", "why=%s", log_q(c->why));
-	if (c->counted)
+	if (c->counted) {
 		peers_leave(s->peers, &c->peer);
+		s->stats.sessions--;
+	}
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
 		s->conns = c->next;
-	s->stats.sessions--;
 	ftp_session_free(&c->session);
 	ftp_input_free(&c->input);
 	buf_free(&c->queue);
@@ -404,22 +405,25 @@ addresses(struct ftp_conn *c)
 	return OK;
 }
 
-/* Over a cap the answer is 421 before a byte of the client is looked at. */
+/* Over a cap the answer is 421 before a byte of the client is looked at; the refused do not count,
+ * so that a flood from one address takes no place of the others. */
 static void
 greet_or_refuse(struct ftp_conn *c)
 {
 	struct ftp_server *s = c->server;
 	const char *refusal = NULL;
 
-	if (s->stats.sessions > s->o->max_sessions)
+	if (s->stats.sessions >= s->o->max_sessions)
 		refusal = "Too many sessions, try later.";
-	else if (peers_count(s->peers, &c->peer) > cap_for(s, &c->peer))
+	else if (!peers_enter(s->peers, &c->peer, cap_for(s, &c->peer)))
 		refusal = "Too many sessions from your address, try later.";
 	if (refusal != NULL) {
 		s->stats.refused++;
 		ftp_conn_end(c, refusal);
 		return;
 	}
+	c->counted = true;
+	s->stats.sessions++;
 	s->stats.accepted++;
 	ftp_session_greet(&c->session, &c->out);
 	set_reading(c, true);
@@ -442,8 +446,6 @@ register_conn(struct ftp_server *s, struct ftp_conn *c)
 	if (c->next != NULL)
 		c->next->prev = c;
 	s->conns = c;
-	s->stats.sessions++;
-	c->counted = peers_enter(s->peers, &c->peer, 0);
 	c->born_ms = c->active_ms = uv_now(s->loop);
 	ftp_session_init(&c->session, c->local.family == ADDR_V6, s->box != NULL);
 	ftp_input_init(&c->input);

@@ -9,7 +9,7 @@
 
 #define ASCII_BYTES 32768
 #define WINDOW_BYTES (8u << 20) /* how far ahead one question about the page cache looks */
-#define COLD_PIECE (1u << 20)	 /* what a worker takes from a slow disk before the next may */
+#define COLD_PIECE (1u << 20)	/* what a worker takes from a slow disk before the next may */
 
 static void
 count_out(struct ftp_data *d, size_t n)

@@ -159,11 +159,13 @@ answered(struct ftp_conn *c, struct wish_job *w)
 	bool transfer =
 	    w->want == FTP_SEND || (w->want == FTP_LIST && w->job.listing != LISTING_STAT);
 
-	if (c->abort_wanted && w->job.fd >= 0)
-		(void)close(w->job.fd);
-	if (c->abort_wanted)
+	if (c->abort_wanted && transfer) {
+		if (w->job.fd >= 0)
+			(void)close(w->job.fd);
 		fail(c, FTP_ABORTED);
-	else if (w->job.e != OK && transfer)
+		return;
+	}
+	if (w->job.e != OK && transfer)
 		fail(c, disk_failure(w->job.e));
 	else if (w->job.e != OK)
 		outcome_of(c, disk_failure(w->job.e));

@@ -91,7 +91,9 @@ serve_config_main(const char *file)
 
 	if (options_load(&s->options, &s->conf, file, &f) != OK ||
 	    log_init("atalaia-update-agent", s->options.log) != OK) {
-		(void)fault_set(&f, ERR_INVAL, "%s: [update-agent] log is not a log level", file);
+		(void)fault_set(&f, ERR_INVAL,
+		    "%s: [update-agent] log is not a log level; write info or info,ftp=debug",
+		    file);
 		status = complain(&f);
 	} else if (uv_loop_init(&s->loop) != 0) {
 		status = 1;

@@ -98,3 +98,25 @@ def test_curl_resumes(mirror, tmp_path):
     subprocess.run(["curl", "-sS", "-C", "-", "-o", part,
                     mirror.http_url("signatures/targets/big.bin")], check=True, timeout=30)
     assert part.read_bytes() == BIG
+
+
+@pytest.mark.parametrize("head", [
+    b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    b"GET /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost : x\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+    b"GET /x HTTP/1.1\nHost: x\n\n",
+    b"GET /x\0y HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /a/../x HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /x HTTP/1.1\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 20000 + b"\r\n\r\n",
+])
+def test_smuggling_ends_the_connection(mirror, head):
+    with socket.create_connection((mirror.address, mirror.http), 10) as s:
+        s.sendall(head + b"GET /signatures/targets/empty HTTP/1.1\r\nHost: x\r\n\r\n")
+        try:
+            answer = read_all(s)
+        except ConnectionResetError:
+            return
+    assert answer[9:10] in (b"4", b"5") and b" 200 " not in answer, answer
