@@ -133,6 +133,8 @@ finish(struct mirror *m, const char *word, const char *why, bool failed)
 	if (!role_mirrors(m->role))
 		return;
 	later(m, failed);
+	if (!failed)
+		watch_worked(m->watch, m->last_source);
 	watch_resume(m->watch, useful);
 	if (m->again) {
 		m->again = false;

@@ -98,6 +98,8 @@ feed_finish(struct feed *fd, const char *word, const char *why)
 		return;
 	}
 	feed_schedule(fd, failed);
+	if (!failed)
+		watch_worked(fd->watch, fd->result.source);
 	watch_resume(fd->watch, useful);
 	fd->from_news = false;
 	if (fd->again) {

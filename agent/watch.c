@@ -220,6 +220,13 @@ watch_resume(struct watch *w, bool useful)
 	next_poll(w);
 }
 
+void
+watch_worked(struct watch *w, const char *source)
+{
+	if (source[0] != '\0')
+		source_worked(health_of(w, source));
+}
+
 const char *
 watch_source(const struct watch *w)
 {

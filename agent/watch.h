@@ -29,6 +29,9 @@ void watch_close(struct watch *w, void (*closed)(void *ctx), void *ctx);
 void watch_pause(struct watch *w);
 /* Goes on. useful: what the last news led to was new; otherwise that source waits its turn. */
 void watch_resume(struct watch *w, bool useful);
+/* Files came from this source: its version port is asked again at the next watch_resume, whatever
+ * happened to it before. */
+void watch_worked(struct watch *w, const char *source);
 /* Name of the source whose poll stands, or NULL. */
 const char *watch_source(const struct watch *w);
 
