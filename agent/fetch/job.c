@@ -20,7 +20,13 @@ on_bytes(void *arg, uint64_t total)
 {
 	struct job *j = arg;
 
-	progress_amount(j->progress, total, 0);
+	uint64_t done = total - j->batch_from;
+
+	j->received = total;
+	if (j->batch_bytes == 0)
+		progress_amount(j->progress, done, 0); /* metadata: nobody knows how much */
+	else
+		progress_amount(j->progress, done, done > j->batch_bytes ? done : j->batch_bytes);
 }
 
 /* Failures that are nobody's but this PC's still need a line that says so. */

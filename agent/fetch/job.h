@@ -42,6 +42,8 @@ struct job {
 	size_t source;              /* whose metadata is in force: asked first for targets */
 	unsigned strikes[LIMIT_FETCH_SOURCES]; /* transfer.c: failures of each source in this run */
 	bool proven[LIMIT_FETCH_SOURCES];      /* it brought something */
+	uint64_t received;                     /* by the downloader so far */
+	uint64_t batch_from, batch_bytes;      /* of job_transfer: where it began, what it wants */
 	bool waiting; /* nothing failed, but nothing can be done before something changes */
 
 	/* Mode: where content is that was here before. Path of content with this hash. */

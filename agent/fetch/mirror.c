@@ -83,7 +83,10 @@ get_content(struct job *j, const struct served *s, struct fault *f)
 {
 	size_t n;
 	const struct entry **list = missing(j, s, ENTRY_SET, &n);
-	enum err e = list != NULL ? job_obtain(j, list, n, s->count != 0, f) : ERR_NOMEM;
+	char published[OBJECT_PATH];
+	bool had = file_join(published, sizeof published, s->metadata, "timestamp.json") == OK &&
+	    file_exists(published);
+	enum err e = list != NULL ? job_obtain(j, list, n, had, f) : ERR_NOMEM;
 
 	free(list);
 	return e;

@@ -279,6 +279,9 @@ job_transfer(struct job *j, struct want *wants, size_t n, struct fault *f)
 {
 	enum err e = OK;
 
+	j->batch_from = j->received;
+	for (size_t i = 0; i < n; i++)
+		j->batch_bytes += (wants[i].first != NULL ? wants[i].first : wants[i].entry)->length;
 	for (size_t k = 0; e == OK && k < j->config->source_count && !all_got(wants, n); k++) {
 		size_t source = (j->source + k) % j->config->source_count;
 
@@ -286,5 +289,7 @@ job_transfer(struct job *j, struct want *wants, size_t n, struct fault *f)
 		if (e == OK)
 			e = stage(j, source, false, wants, n, f);
 	}
+	j->batch_from = j->received;
+	j->batch_bytes = 0;
 	return e;
 }

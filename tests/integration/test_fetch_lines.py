@@ -173,4 +173,7 @@ def test_progress_is_not_a_flood(feed, tmp_path, http):
     f.result()
     times = [t for t, m in f.messages if m["type"] == "progress"]
     assert len(times) >= 3
+    shown = [(m["done"], m["total"]) for m in f.of("progress") if m["phase"] == "download"]
+    assert shown and all(0 <= a <= b == len(BIG) + 1 for a, b in shown if b)
+    assert shown[-1][0] > len(BIG) / 3
     assert all(b - a > 0.2 for a, b in zip(times, times[1:]))
