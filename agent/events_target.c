@@ -78,6 +78,25 @@ read_token(const struct target *t, char *auth, size_t size, struct fault *f)
 	return e;
 }
 
+/* A collector may be there before an organisation is: until enrolment the host's name must do. */
+static enum err
+host_source(struct events *ev)
+{
+	char host[UV_MAXHOSTNAMESIZE];
+	size_t size = sizeof host;
+	struct buf b;
+	enum err e;
+
+	if (uv_os_gethostname(host, &size) != 0)
+		(void)snprintf(host, sizeof host, "unknown");
+	buf_init(&b, 512);
+	e = event_source(&b, "unenrolled", host);
+	if (e == OK)
+		e = uplink_source(ev->uplink, buf_text(&b));
+	buf_free(&b);
+	return e;
+}
+
 enum err
 events_set_target(struct events *ev, struct httpc *plain, const char *target, struct fault *f)
 {
@@ -91,6 +110,8 @@ events_set_target(struct events *ev, struct httpc *plain, const char *target, st
 	e = parse(&t, target, f);
 	if (e == OK)
 		e = read_token(&t, auth, sizeof auth, f);
+	if (e == OK && host_source(ev) != OK)
+		e = fault_set(f, ERR_NOMEM, "memory ran out");
 	if (e == OK && uplink_target(ev->uplink, plain, t.format, t.url, auth[0] != '\0' ? auth : NULL) !=
 	    OK)
 		e = fault_set(f, ERR_NOMEM, "memory ran out");

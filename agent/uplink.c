@@ -124,6 +124,7 @@ failed(struct uplink *u, const struct fault *why, uint64_t asked_ms)
 	u->fails += u->fails < 32;
 	u->stats.errors++;
 	u->backlog = true;
+	spool_release(u->spool);
 	(void)snprintf(u->stats.error, sizeof u->stats.error, "%s", fault_text(why));
 	wait = asked_ms > 0 ? asked_ms + rand_below((uint32_t)(asked_ms / 2) + 1) : backoff_ms(u);
 	log_warn("uplink.failed", "why=%s tries=%u wait_ms=%" PRIu64, log_q(fault_text(why)), u->fails,

@@ -28,6 +28,7 @@ struct spool {
 };
 
 static void start_round(struct spool *sp);
+static void enqueue(struct spool *sp, struct spool_op *op);
 
 static void
 handle_closed(uv_handle_t *h)
@@ -80,6 +81,7 @@ round_done(uv_work_t *w, int status)
 {
 	struct spool *sp = w->data;
 	struct spool_op *op, *next, *done = sp->round;
+	bool more = sp->worker.more_room && !sp->closing;
 
 	(void)status; /* never cancelled */
 	sp->running = false;
@@ -87,6 +89,7 @@ round_done(uv_work_t *w, int status)
 	sp->commits += sp->worker.commits;
 	sp->commit_errors += sp->worker.errors;
 	sp->worker.commits = sp->worker.errors = 0;
+	sp->worker.more_room = false;
 	spool_db_state(sp->db, &sp->state);
 	for (op = done; op != NULL; op = next) {
 		next = op->next;
@@ -96,7 +99,12 @@ round_done(uv_work_t *w, int status)
 		}
 		answer(sp, op);
 	}
-	start_round(sp);
+	/* Behind what came meanwhile: events do not wait for the whole reserve. */
+	op = more ? spool_op_new(SPOOL_OP_CARE) : NULL;
+	if (op != NULL)
+		enqueue(sp, op);
+	else
+		start_round(sp);
 }
 
 /* Takes the next round from the queue: one reading operation, or writing ones up to the group's size. */
@@ -346,6 +354,15 @@ spool_read(struct spool *sp, size_t max_events, size_t max_bytes,
 	}
 	enqueue(sp, op);
 	return OK;
+}
+
+void
+spool_release(struct spool *sp)
+{
+	struct spool_op *op = sp->closing ? NULL : spool_op_new(SPOOL_OP_RELEASE);
+
+	if (op != NULL)
+		enqueue(sp, op);
 }
 
 void

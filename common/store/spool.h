@@ -74,8 +74,10 @@ struct spool_batch {           /* the receiver's, until spool_batch_free */
 	size_t n;
 	struct buf bytes;          /* private: what items point into */
 };
+/* Nothing is under way any more: what spool_read gave may be dropped again. */
+void spool_release(struct spool *sp);
 /* Reads the oldest events, class 0 first. What was read is not dropped for want of room until the next
- * spool_read, spool_ack, spool_dead or spool_new_epoch. */
+ * spool_read, spool_release, spool_ack, spool_dead or spool_new_epoch. */
 MUST_CHECK enum err spool_read(struct spool *sp, size_t max_events, size_t max_bytes,
     void (*cb)(void *ctx, struct spool_batch *take), void *ctx);
 void spool_batch_free(struct spool_batch *b);

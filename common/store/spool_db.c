@@ -227,8 +227,7 @@ spool_db_reserve(struct spool_db *db, struct fault *f)
 	for (unsigned class = 0; class < SPOOL_CLASSES; class++)
 		bytes += db->quota[class] + db->quota[class] / 4; /* pages are not filled to the end */
 	e = inject("spool.reserve") ? fault_set(f, ERR_NOSPACE, "injected")
-				    : sql_room_reserve(db->sql, bytes, WAL_BYTES, f);
-	db->reserved = e == OK;
+				    : sql_room_step(db->sql, bytes, WAL_BYTES, &db->reserved, f);
 	return e;
 }
 

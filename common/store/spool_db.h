@@ -33,7 +33,8 @@ struct spool_opened {
 MUST_CHECK enum err spool_db_open(struct spool_db **out, const char *dir,
     const uint64_t quota[SPOOL_CLASSES], struct spool_opened *opened, struct fault *f);
 void spool_db_close(struct spool_db *db); /* NULL is fine */
-/* Makes the disk room of the quotas ours. ERR_NOSPACE: usable without. */
+/* One step (about 1 MiB) towards owning the disk room of the quotas; spool_state.reserved says when it
+ * is done. ERR_NOSPACE: usable without. */
 MUST_CHECK enum err spool_db_reserve(struct spool_db *db, struct fault *f);
 void spool_db_quota(struct spool_db *db, const uint64_t quota[SPOOL_CLASSES]);
 

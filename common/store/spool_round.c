@@ -134,6 +134,7 @@ run_op(struct spool_worker *w, struct spool_op *op, struct fault *f)
 		spool_db_quota(w->db, op->quota);
 		return OK;
 	case SPOOL_OP_CARE:
+	case SPOOL_OP_RELEASE:
 	case SPOOL_OP_READ:
 		return OK;
 	}
@@ -277,9 +278,13 @@ take_room(struct spool_worker *w)
 	spool_db_state(w->db, &state);
 	if (state.reserved || (w->reserve_tried != 0 && now - w->reserve_tried < w->reserve_ms))
 		return;
-	w->reserve_tried = now;
-	if (spool_db_reserve(w->db, &f) != OK)
+	if (spool_db_reserve(w->db, &f) != OK) {
 		log_warn("spool.room", "why=%s", log_q(fault_text(&f)));
+		w->reserve_tried = now;
+		return;
+	}
+	spool_db_state(w->db, &state);
+	w->more_room = !state.reserved;
 }
 
 void
@@ -290,7 +295,8 @@ spool_round_run(struct spool_worker *w, struct spool_op *ops)
 		return;
 	}
 	for (struct spool_op *op = ops; op != NULL; op = op->next) {
-		if (op->kind == SPOOL_OP_ACK || op->kind == SPOOL_OP_DEAD || op->kind == SPOOL_OP_EPOCH)
+		if (op->kind == SPOOL_OP_ACK || op->kind == SPOOL_OP_DEAD || op->kind == SPOOL_OP_EPOCH ||
+		    op->kind == SPOOL_OP_RELEASE)
 			release(w);
 		if (op->kind == SPOOL_OP_CARE)
 			take_room(w);

@@ -13,6 +13,7 @@ enum spool_op_kind {
 	SPOOL_OP_LOST,
 	SPOOL_OP_QUOTA,
 	SPOOL_OP_CARE,
+	SPOOL_OP_RELEASE,
 	SPOOL_OP_READ,
 };
 
@@ -56,6 +57,7 @@ struct spool_worker {
 	uint64_t reported[SPOOL_CLASSES], reserve_tried; /* monotonic ms, 0: never */
 	uint32_t held[SPOOL_CLASSES];                    /* read and not yet answered */
 	uint64_t commits, errors;
+	bool more_room;          /* the reserve has another step to go */
 };
 
 /* Carries out the list; sets err, fault and results of each. One transaction; when that fails each

@@ -69,19 +69,11 @@ checkpoint(struct sql *db, struct fault *f)
 }
 
 static enum err
-grow_main(struct sql *db, uint64_t want, struct fault *f)
+grow_main(struct sql *db, struct fault *f)
 {
-	uint64_t have = 0;
-	enum err e = main_bytes_now(db, &have, f);
+	enum err e = fill(db, STEP, f);
 
-	while (e == OK && have < want) {
-		e = fill(db, STEP, f);
-		if (e == OK)
-			e = checkpoint(db, f);
-		if (e == OK)
-			e = main_bytes_now(db, &have, f);
-	}
-	return e;
+	return e == OK ? checkpoint(db, f) : e;
 }
 
 /* One transaction that writes so many pages leaves the WAL file that long. */
@@ -99,17 +91,33 @@ grow_wal(struct sql *db, uint64_t want, struct fault *f)
 	return e == OK ? checkpoint(db, f) : e;
 }
 
+/* The pages of the filler become free pages, which new rows take before the file grows. */
+static enum err
+free_filler(struct sql *db, struct fault *f)
+{
+	return sql_exec(db, "DELETE FROM filler", f);
+}
+
 enum err
-sql_room_reserve(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes, struct fault *f)
+sql_room_step(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes, bool *done, struct fault *f)
 {
 	struct fault second = { OK, "" };
-	enum err e = grow_main(db, main_bytes, f), cleared;
+	uint64_t have = 0;
+	enum err e = main_bytes_now(db, &have, f);
 
-	/* The pages of the filler become free pages, which new rows take before the file grows. */
-	cleared = sql_exec(db, "DELETE FROM filler", &second);
-	if (e == OK && cleared == OK)
-		e = grow_wal(db, wal_bytes, f);
-	if (cleared == OK)
-		cleared = sql_exec(db, "DELETE FROM filler", &second);
-	return e != OK ? e : cleared != OK ? fault_set(f, cleared, "%s", fault_text(&second)) : OK;
+	*done = false;
+	if (e == OK && have < main_bytes) {
+		e = grow_main(db, f);
+		if (e == OK)
+			return OK;
+	} else if (e == OK) {
+		e = free_filler(db, f);
+		if (e == OK)
+			e = grow_wal(db, wal_bytes, f);
+	}
+	/* Also when the disk is full: what was gained is of use. */
+	if (free_filler(db, &second) != OK && e == OK)
+		e = fault_set(f, second.code, "%s", fault_text(&second));
+	*done = e == OK;
+	return e;
 }

@@ -15,11 +15,12 @@
 
 /* Keeps the WAL file at its size when the database is closed. Call right after sql_open. */
 MUST_CHECK enum err sql_room_keep(struct sql *db, struct fault *f);
-/* Grows the main file to at least main_bytes and the WAL file to at least wal_bytes with written
- * blocks; the main file must be the larger one. Cheap when they are grown already. ERR_NOSPACE
- * leaves a usable database of the old size or a little more. Not inside a transaction. The bytes are
- * real where files are written in place; on a copy-on-write file system they are a hint only. */
-MUST_CHECK enum err sql_room_reserve(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes,
-    struct fault *f);
+/* One step, about 1 MiB of writing, towards a main file of main_bytes and a WAL file of wal_bytes, both of
+ * written blocks; the main file must be the larger one. Call again until *done. Cheap when they are
+ * grown already. ERR_NOSPACE leaves a usable database of the size it has by then. Not inside a
+ * transaction. The bytes are real where files are written in place; on a copy-on-write file system
+ * they are a hint only. */
+MUST_CHECK enum err sql_room_step(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes,
+    bool *done, struct fault *f);
 
 #endif
