@@ -10,7 +10,7 @@ import pytest
 import tufsim
 from tufworld import program, tuf  # noqa: F401  (fixture)
 
-POINTS = int(os.environ.get("TUF_MEMORY_POINTS", "40"))
+POINTS = int(os.environ.get("TUF_MEMORY_POINTS", "25"))
 
 
 @pytest.fixture(scope="module")
