@@ -188,7 +188,8 @@ detection_event(const struct detection *d)
 		e = json_add_u64(o, "disposition_id",
 		    d->quarantine != NULL ? DISPOSITION_QUARANTINED : DISPOSITION_DETECTED);
 	if (e == OK)
-		e = json_add_string(o, "disposition", d->quarantine != NULL ? "Quarantined" : "Detected");
+		e = json_add_string(
+		    o, "disposition", d->quarantine != NULL ? "Quarantined" : "Detected");
 	if (e == OK)
 		e = add_ours(o, d);
 	if (e == OK)

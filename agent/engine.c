@@ -84,8 +84,9 @@ engine_job_end(struct engine_job *j, enum err e, const char *rule, const char *f
 	(void)snprintf(j->out.rule, sizeof j->out.rule, "%s", rule);
 	j->out.ms = clock_mono_ms() - j->began;
 	j->e->ops->stop(j);
-	log_info("engine.job", "kind=%s outcome=%s rule=%s ms=%" PRIu64 " why=%s", kind_words[j->kind],
-	    err_word(e), rule[0] != '\0' ? rule : "-", j->out.ms, log_q(e != OK ? text : ""));
+	log_info("engine.job", "kind=%s outcome=%s rule=%s ms=%" PRIu64 " why=%s",
+	    kind_words[j->kind], err_word(e), rule[0] != '\0' ? rule : "-", j->out.ms,
+	    log_q(e != OK ? text : ""));
 	if (!j->working)
 		job_close(j);
 }
@@ -95,8 +96,9 @@ deadline_passed(uv_timer_t *t)
 {
 	struct engine_job *j = t->data;
 
-	engine_job_end(j, ERR_TIMEOUT, "deadline", "the %s of the engine took longer than %" PRIu64 " s",
-	    kind_words[j->kind], j->e->o.deadline_ms / 1000);
+	engine_job_end(j, ERR_TIMEOUT, "deadline",
+	    "the %s of the engine took longer than %" PRIu64 " s", kind_words[j->kind],
+	    j->e->o.deadline_ms / 1000);
 }
 
 static void
@@ -185,8 +187,9 @@ start(struct engine *e, enum engine_kind kind, const char *set, const char *feed
 	j->next = e->jobs;
 	e->jobs = j;
 	(void)uv_timer_start(&j->deadline, deadline_passed, e->o.deadline_ms, 0);
-	k = kind == ENGINE_GATE ? e->ops->gate(j, f) : kind == ENGINE_RELOAD ? e->ops->reload(j, f)
-									     : e->ops->probe(j, f);
+	k = kind == ENGINE_GATE	    ? e->ops->gate(j, f)
+	    : kind == ENGINE_RELOAD ? e->ops->reload(j, f)
+				    : e->ops->probe(j, f);
 	if (k != OK) /* told by the callback as well, so that callers have one path */
 		engine_job_end(j, k, "start", "%s", fault_text(f));
 	if (out != NULL)
@@ -198,7 +201,8 @@ enum err
 engine_gate(struct engine *e, const char *set, const char *feed, uint64_t version, engine_cb cb,
     void *ctx, struct engine_job **job, struct fault *f)
 {
-	return start(e, ENGINE_GATE, set, feed, version, engine_set_has_marker(set), cb, ctx, job, f);
+	return start(
+	    e, ENGINE_GATE, set, feed, version, engine_set_has_marker(set), cb, ctx, job, f);
 }
 
 enum err
@@ -230,7 +234,8 @@ static void
 tell(struct engine *e, const char *type)
 {
 	cJSON *data = cJSON_CreateObject();
-	enum err k = data == NULL ? ERR_NOMEM : json_add_string(data, "engine", type_words[e->o.type]);
+	enum err k =
+	    data == NULL ? ERR_NOMEM : json_add_string(data, "engine", type_words[e->o.type]);
 
 	if (k == OK)
 		k = json_add_string(data, "version", e->version);
@@ -315,15 +320,18 @@ copy_options(struct engine_options *to, const struct engine_options *o)
 	if (to->watch_ms == 0)
 		to->watch_ms = WATCH_MS;
 	return to->clamd_socket != NULL && to->clamscan != NULL && to->canaries != NULL &&
-		to->clean_samples != NULL && to->command_reload != NULL && to->command_test != NULL &&
-		to->command_scan != NULL ? OK : ERR_NOMEM;
+		       to->clean_samples != NULL && to->command_reload != NULL &&
+		       to->command_test != NULL && to->command_scan != NULL
+		   ? OK
+		   : ERR_NOMEM;
 }
 
 enum err
 engine_open(struct engine **out, const struct engine_options *o, struct fault *f)
 {
 	static const struct engine_ops *const ops[] = { [ENGINE_NONE] = &engine_none_ops,
-		[ENGINE_CLAMD] = &engine_clamd_ops, [ENGINE_COMMAND] = &engine_command_ops };
+		[ENGINE_CLAMD] = &engine_clamd_ops,
+		[ENGINE_COMMAND] = &engine_command_ops };
 	struct engine *e = calloc(1, sizeof *e);
 
 	*out = NULL;

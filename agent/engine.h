@@ -20,27 +20,29 @@ struct engine_options {
 	enum engine_type type;
 	enum gate_mode gate;
 	const char *clamd_socket, *clamscan;
-	const char *canaries, *clean_samples;    /* folders, "" = built-in samples only */
+	const char *canaries, *clean_samples; /* folders, "" = built-in samples only */
 	const char *command_reload, *command_test, *command_scan;
-	uint64_t deadline_ms;                    /* of one gate, reload or probe */
-	uint32_t watch_ms;                       /* between looks at the engine's health; 0: 10 s */
+	uint64_t deadline_ms; /* of one gate, reload or probe */
+	uint32_t watch_ms;    /* between looks at the engine's health; 0: 10 s */
 	/* engine.down, engine.up; takes data. May be NULL. */
 	void (*event)(void *ctx, const char *type, cJSON *data);
 	void *ctx;
 };
 
 /* Options are copied. Works with an engine that is down: it is watched. ERR_INVAL: options. */
-MUST_CHECK enum err engine_open(struct engine **out, const struct engine_options *o,
-    struct fault *f);
+MUST_CHECK enum err engine_open(
+    struct engine **out, const struct engine_options *o, struct fault *f);
 /* Cancels jobs (done gets ERR_CANCELED), then calls closed. */
 void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx);
 
 struct engine_outcome {
-	enum err err;          /* OK: passed. ERR_VERIFY: the set is refused; else the check could not be made */
-	struct fault fault;    /* the sentence */
-	char rule[32];         /* "load", "memory", "canary", "clean", "marker", "deadline", "down", ""... */
+	enum err
+	    err; /* OK: passed. ERR_VERIFY: the set is refused; else the check could not be made */
+	struct fault fault; /* the sentence */
+	char
+	    rule[32]; /* "load", "memory", "canary", "clean", "marker", "deadline", "down", ""... */
 	uint64_t ms;
-	bool skipped;          /* no gate for this engine or by option */
+	bool skipped; /* no gate for this engine or by option */
 };
 typedef void (*engine_cb)(void *ctx, const struct engine_outcome *o);
 

@@ -70,7 +70,8 @@ read_some(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		return;
 	if (n > 0) {
 		nul = memchr(b->base, '\0', (size_t)n);
-		if (buf_append(&a->reply, b->base, nul != NULL ? (size_t)(nul - b->base) : (size_t)n) != OK) {
+		if (buf_append(&a->reply, b->base,
+			nul != NULL ? (size_t)(nul - b->base) : (size_t)n) != OK) {
 			end(a, ERR_TOOBIG);
 			return;
 		}

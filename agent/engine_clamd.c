@@ -1,5 +1,5 @@
-/* engine_clamd.c - a running clamd: reload, probe, health. RELOAD is answered at once and its end is not
- * told; PING is answered while every scan fails. So only scans prove anything here. */
+/* engine_clamd.c - a running clamd: reload, probe, health. RELOAD is answered at once and its end
+ * is not told; PING is answered while every scan fails. So only scans prove anything here. */
 #include "engine_internal.h"
 
 #include "base/limits.h"
@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define ASK_MS 45000u     /* a blocking reload was seen to stall scans for 31 s */
-#define TRY_MS 250u       /* between two looks for the marker */
+#define ASK_MS 45000u /* a blocking reload was seen to stall scans for 31 s */
+#define TRY_MS 250u   /* between two looks for the marker */
 
 static enum err
 ask_instream(struct engine_ask **out, struct engine *e, const struct buf *content,
@@ -20,7 +20,8 @@ ask_instream(struct engine_ask **out, struct engine *e, const struct buf *conten
 	buf_init(&request, 2 * (size_t)LIMIT_SAMPLE_BYTES);
 	k = clamd_instream(&request, content->data, content->len);
 	if (k == OK)
-		k = engine_ask(out, e->o.loop, e->o.clamd_socket, request.data, request.len, ASK_MS, done, ctx);
+		k = engine_ask(out, e->o.loop, e->o.clamd_socket, request.data, request.len, ASK_MS,
+		    done, ctx);
 	buf_free(&request);
 	return k;
 }
@@ -37,8 +38,10 @@ reload_answered(void *ctx, const struct engine_answer *a)
 		engine_job_end(j, a->err, "down", "clamd at %s does not take RELOAD: %s",
 		    j->e->o.clamd_socket, err_text(a->err));
 	else if (a->reply.kind != CLAMD_RELOADING)
-		engine_job_end(j, ERR_STATE, "reload", "clamd answers RELOAD with '%s'; is "
-		    "EnableReloadCommand off?", a->reply.text);
+		engine_job_end(j, ERR_STATE, "reload",
+		    "clamd answers RELOAD with '%s'; is "
+		    "EnableReloadCommand off?",
+		    a->reply.text);
 	else
 		engine_job_end(j, OK, "", "%s", "");
 }
@@ -46,8 +49,8 @@ reload_answered(void *ctx, const struct engine_answer *a)
 static enum err
 clamd_reload(struct engine_job *j, struct fault *f)
 {
-	enum err k = engine_ask(&j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8, ASK_MS,
-	    reload_answered, j);
+	enum err k = engine_ask(
+	    &j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8, ASK_MS, reload_answered, j);
 
 	return k == OK ? OK : fault_set(f, k, "clamd cannot be asked");
 }
@@ -76,11 +79,12 @@ sample_answered(void *ctx, const struct engine_answer *a)
 	const struct engine_sample *s = &j->samples.item[j->at];
 	const char *rule = "", *signature = a->reply.kind == CLAMD_FOUND ? a->reply.text : NULL;
 	char text[300] = "";
-	bool scanned = a->err == OK &&
-	    (a->reply.kind == CLAMD_FOUND || a->reply.kind == CLAMD_CLEAN);
+	bool scanned =
+	    a->err == OK && (a->reply.kind == CLAMD_FOUND || a->reply.kind == CLAMD_CLEAN);
 
 	j->ask = NULL;
-	if (scanned && engine_sample_right(s, signature, j->feed, j->version, &rule, text, sizeof text)) {
+	if (scanned &&
+	    engine_sample_right(s, signature, j->feed, j->version, &rule, text, sizeof text)) {
 		j->at++;
 		scan_next(j);
 		return;
@@ -90,8 +94,9 @@ sample_answered(void *ctx, const struct engine_answer *a)
 		return;
 	}
 	if (!scanned)
-		engine_job_end(j, a->err != OK ? a->err : ERR_STATE, "down", "clamd at %s does not scan: %s",
-		    j->e->o.clamd_socket, a->err != OK ? err_text(a->err) : a->reply.text);
+		engine_job_end(j, a->err != OK ? a->err : ERR_STATE, "down",
+		    "clamd at %s does not scan: %s", j->e->o.clamd_socket,
+		    a->err != OK ? err_text(a->err) : a->reply.text);
 	else
 		engine_job_end(j, ERR_VERIFY, rule, "%s", text);
 }
@@ -172,8 +177,8 @@ look_answered(void *ctx, const struct engine_answer *a)
 static void
 clamd_look(struct engine *e)
 {
-	if (engine_ask(&e->look_ask, e->o.loop, e->o.clamd_socket, "zVERSION", 9, ASK_MS, look_answered,
-	    e) != OK)
+	if (engine_ask(&e->look_ask, e->o.loop, e->o.clamd_socket, "zVERSION", 9, ASK_MS,
+		look_answered, e) != OK)
 		log_warn("engine.look", "why=%s", "no memory");
 }
 

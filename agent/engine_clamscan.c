@@ -1,6 +1,6 @@
-/* engine_clamscan.c - the gate for clamd: clamscan loads the staged set in a process of its own, which may
- * crash or be killed without harm, and scans the samples. They are files in memory: nothing for a
- * scanner on this PC to take away, nothing to clean up. */
+/* engine_clamscan.c - the gate for clamd: clamscan loads the staged set in a process of its own,
+ * which may crash or be killed without harm, and scans the samples. They are files in memory:
+ * nothing for a scanner on this PC to take away, nothing to clean up. */
 #include "engine_internal.h"
 
 #include "base/log.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MEMORY_FACTOR 6            /* loaded bytes for each byte of a set, measured on CVD and text sets */
+#define MEMORY_FACTOR 6 /* loaded bytes for each byte of a set, measured on CVD and text sets */
 #define MEMORY_BASE (64ull << 20)
 
 /* "/proc/self/fd/7: Name FOUND" -> verdict of sample 4. Other lines are talk. */
@@ -43,7 +43,8 @@ last_line(const char *text, char *out, size_t size)
 	for (begin = n; begin > 0 && text[begin - 1] != '\n'; begin--)
 		;
 	buf_init(&b, size - 1);
-	if (text_printable(&b, (const uint8_t *)text + begin, n - begin, size / 5) != OK && b.len == 0)
+	if (text_printable(&b, (const uint8_t *)text + begin, n - begin, size / 5) != OK &&
+	    b.len == 0)
 		begin = n;
 	(void)snprintf(out, size, "%s", buf_text(&b));
 	buf_free(&b);
@@ -63,8 +64,8 @@ judge(struct engine_job *j, const char *out)
 		if (line_verdict(out, n, &sample, &r) && sample < j->samples.n) {
 			seen[sample] = true;
 			if (!engine_sample_right(&j->samples.item[sample],
-			    r.kind == CLAMD_FOUND ? r.text : NULL, j->feed, j->version, &rule, text,
-			    sizeof text)) {
+				r.kind == CLAMD_FOUND ? r.text : NULL, j->feed, j->version, &rule,
+				text, sizeof text)) {
 				engine_job_end(j, ERR_VERIFY, rule, "%s", text);
 				return;
 			}
@@ -73,8 +74,8 @@ judge(struct engine_job *j, const char *out)
 	}
 	for (size_t i = 0; i < j->samples.n; i++)
 		if (!seen[i]) {
-			engine_job_end(j, ERR_STATE, "output", "clamscan says nothing about the sample '%s'",
-			    j->samples.item[i].name);
+			engine_job_end(j, ERR_STATE, "output",
+			    "clamscan says nothing about the sample '%s'", j->samples.item[i].name);
 			return;
 		}
 	engine_job_end(j, OK, "", "%s", "");
@@ -91,12 +92,12 @@ scanned(void *ctx, const struct engine_ran *r)
 		judge(j, r->out);
 		return;
 	}
-	/* A signal may be the kernel that ran out of memory, or a set that crashes the engine. It must not
-	 * become current either way. */
+	/* A signal may be the kernel that ran out of memory, or a set that crashes the engine. It
+	 * must not become current either way. */
 	last_line(r->err[0] != '\0' ? r->err : r->out, why, sizeof why);
 	if (r->status < 0)
-		engine_job_end(j, ERR_VERIFY, "load", "clamscan was ended by signal %d while it loaded the set",
-		    r->signal);
+		engine_job_end(j, ERR_VERIFY, "load",
+		    "clamscan was ended by signal %d while it loaded the set", r->signal);
 	else
 		engine_job_end(j, ERR_VERIFY, "load", "clamscan cannot load the set: %s", why);
 }
@@ -107,8 +108,8 @@ sample_files(struct engine_job *j)
 	enum err e = OK;
 
 	for (size_t i = 0; e == OK && i < j->samples.n; i++)
-		e = mem_file("atalaia-sample", j->samples.item[i].bytes.data, j->samples.item[i].bytes.len,
-		    &j->fd[i]);
+		e = mem_file("atalaia-sample", j->samples.item[i].bytes.data,
+		    j->samples.item[i].bytes.len, &j->fd[i]);
 	return e;
 }
 
@@ -136,8 +137,8 @@ run_clamscan(struct engine_job *j)
 	}
 	argv[n] = NULL;
 	if (engine_run(&j->run, j->e->o.loop, argv, j->fd, j->samples.n, scanned, j, &f) != OK)
-		engine_job_end(j, ERR_NOTFOUND, "clamscan", "%s; install clamav or set [engine] clamscan",
-		    fault_text(&f));
+		engine_job_end(j, ERR_NOTFOUND, "clamscan",
+		    "%s; install clamav or set [engine] clamscan", fault_text(&f));
 }
 
 /* Before a process is made that would push this PC into swap or into the kernel's killer. */
@@ -147,8 +148,9 @@ loaded(struct engine_job *j)
 	uint64_t have = 0, need = j->set_bytes * MEMORY_FACTOR + MEMORY_BASE;
 
 	if (mem_available(&have) == OK && have < need) {
-		engine_job_end(j, ERR_NOMEM, "memory", "a load test of this set needs about %" PRIu64
-		    " MiB, %" PRIu64 " MiB are free", need >> 20, have >> 20);
+		engine_job_end(j, ERR_NOMEM, "memory",
+		    "a load test of this set needs about %" PRIu64 " MiB, %" PRIu64 " MiB are free",
+		    need >> 20, have >> 20);
 		return;
 	}
 	run_clamscan(j);

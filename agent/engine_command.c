@@ -1,13 +1,12 @@
-/* engine_command.c - any engine that is a command line: YARA, Suricata, others. Words of the option are
- * split by proto/command.h; {set} and {file} are replaced inside a word. No shell.
- *   command_test   ends with 0 when the set in {set} loads
- *   command_reload ends with 0 when the engine took the set in {set}
- *   command_scan   ends with 0 or 1; prints nothing for a clean {file}, else the first word of its first
- *                  line is the name of what was found. Any other end is an error. */
+/* engine_command.c - any engine that is a command line: YARA, Suricata, others. Words of the option
+ * are split by proto/command.h; {set} and {file} are replaced inside a word. No shell. command_test
+ * ends with 0 when the set in {set} loads command_reload ends with 0 when the engine took the set
+ * in {set} command_scan   ends with 0 or 1; prints nothing for a clean {file}, else the first word
+ * of its first line is the name of what was found. Any other end is an error. */
 #include "engine_internal.h"
 
-#include "proto/command.h"
 #include "os/mem.h"
+#include "proto/command.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,13 +24,13 @@ sample_done(void *ctx, const struct engine_ran *r)
 
 	j->run = NULL;
 	if (r->status != 0 && r->status != 1) {
-		engine_job_end(j, ERR_STATE, "scan", "the scan command ends with %d: %.160s", (int)r->status,
-		    r->err);
+		engine_job_end(j, ERR_STATE, "scan", "the scan command ends with %d: %.160s",
+		    (int)r->status, r->err);
 		return;
 	}
 	command_first_word(name, sizeof name, r->out);
 	if (!engine_sample_right(&j->samples.item[j->at], name[0] != '\0' ? name : NULL, j->feed,
-	    j->version, &rule, text, sizeof text)) {
+		j->version, &rule, text, sizeof text)) {
 		engine_job_end(j, ERR_VERIFY, rule, "%s", text);
 		return;
 	}
@@ -71,8 +70,9 @@ command_done(void *ctx, const struct engine_ran *r)
 	j->run = NULL;
 	if (r->status != 0)
 		engine_job_end(j, j->kind == ENGINE_GATE ? ERR_VERIFY : ERR_STATE,
-		    j->kind == ENGINE_GATE ? "load" : "reload", "the %s command ends with %d: %.200s", what,
-		    (int)r->status, r->err[0] != '\0' ? r->err : r->out);
+		    j->kind == ENGINE_GATE ? "load" : "reload",
+		    "the %s command ends with %d: %.200s", what, (int)r->status,
+		    r->err[0] != '\0' ? r->err : r->out);
 	else if (j->kind == ENGINE_GATE)
 		engine_job_load(j, scan_sample);
 	else
@@ -112,7 +112,8 @@ command_reload(struct engine_job *j, struct fault *f)
 	return run_command(j, j->e->o.command_reload, f);
 }
 
-/* The samples against the set that is current: {set} of a probe is where the last reload pointed. */
+/* The samples against the set that is current: {set} of a probe is where the last reload pointed.
+ */
 static enum err
 command_probe(struct engine_job *j, struct fault *f)
 {

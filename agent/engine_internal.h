@@ -11,8 +11,8 @@
 
 enum engine_kind { ENGINE_GATE, ENGINE_RELOAD, ENGINE_PROBE };
 
-/* What an engine can do. Each starts and later calls engine_job_end exactly once; stop abandons what
- * is under way and returns at once (its callbacks must not touch the job any more). */
+/* What an engine can do. Each starts and later calls engine_job_end exactly once; stop abandons
+ * what is under way and returns at once (its callbacks must not touch the job any more). */
 struct engine_ops {
 	enum err (*gate)(struct engine_job *j, struct fault *f);
 	enum err (*reload)(struct engine_job *j, struct fault *f);
@@ -46,19 +46,19 @@ struct engine_job {
 	bool marker;
 	engine_cb cb;
 	void *ctx;
-	uv_timer_t deadline, pause;      /* pause: between two tries of a probe */
+	uv_timer_t deadline, pause; /* pause: between two tries of a probe */
 	uv_work_t work;
 	bool working, ended, canceled;
 	unsigned open_handles;
 	struct engine_samples samples;
-	enum err loaded;                 /* of the samples */
+	enum err loaded; /* of the samples */
 	struct fault load_fault;
-	uint64_t set_bytes, memory;      /* for the memory check */
-	size_t at;                       /* sample that is being scanned */
+	uint64_t set_bytes, memory; /* for the memory check */
+	size_t at;		    /* sample that is being scanned */
 	bool marker_seen;
 	struct engine_ask *ask;
 	struct engine_run *run;
-	int fd[ENGINE_SAMPLES];          /* samples as files in memory, for a child */
+	int fd[ENGINE_SAMPLES]; /* samples as files in memory, for a child */
 	void (*loaded_then)(struct engine_job *j);
 	struct engine_outcome out;
 	struct engine_job *next;
@@ -72,9 +72,9 @@ struct engine {
 	struct engine_ask *look_ask;
 	bool up, known, closing;
 	unsigned misses;
-	int64_t since;                   /* wall ms */
+	int64_t since; /* wall ms */
 	char version[CLAMD_NAME], error[200];
-	char current[1100];              /* set of the last reload */
+	char current[1100]; /* set of the last reload */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -95,13 +95,14 @@ MUST_CHECK enum err engine_samples_load(struct engine_samples *s, const char *ca
 /* Blocking: bytes of the files in a folder, its sub-folders left away. */
 uint64_t engine_set_bytes(const char *set);
 void engine_samples_free(struct engine_samples *s);
-/* Is this verdict what the sample must get? signature NULL: clean. Says otherwise in rule and text. */
+/* Is this verdict what the sample must get? signature NULL: clean. Says otherwise in rule and text.
+ */
 MUST_CHECK bool engine_sample_right(const struct engine_sample *s, const char *signature,
     const char *feed, uint64_t version, const char **rule, char *text, size_t size);
 
 /* engine_ask.c: one request to clamd. done exactly once unless canceled; never inside the call. */
 struct engine_answer {
-	enum err err;                    /* UNREACHABLE, TIMEOUT, CLOSED, PARSE... */
+	enum err err; /* UNREACHABLE, TIMEOUT, CLOSED, PARSE... */
 	struct clamd_reply reply;
 };
 MUST_CHECK enum err engine_ask(struct engine_ask **out, uv_loop_t *loop, const char *socket,
@@ -111,9 +112,9 @@ void engine_ask_cancel(struct engine_ask *a); /* done will not be called; NULL i
 
 /* engine_run.c: one child with its output. */
 struct engine_ran {
-	int64_t status;                  /* -1: a signal ended it */
+	int64_t status; /* -1: a signal ended it */
 	int signal;
-	const char *out, *err;           /* text, cut at a limit */
+	const char *out, *err; /* text, cut at a limit */
 	bool cut;
 };
 /* argv[0] is a path. fds[i] is inherited as descriptor 3 + i. */

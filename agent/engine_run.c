@@ -9,7 +9,7 @@
 
 struct engine_run {
 	uv_process_t process;
-	uv_pipe_t pipe[2];           /* its stdout and stderr */
+	uv_pipe_t pipe[2]; /* its stdout and stderr */
 	struct buf text[2];
 	char space[4096];
 	struct engine_ran ran;
@@ -101,8 +101,12 @@ engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, co
 {
 	struct engine_run *r = calloc(1, sizeof *r);
 	uv_stdio_container_t stdio[3 + ENGINE_SAMPLES] = { { .flags = UV_IGNORE } };
-	uv_process_options_t o = { .file = argv[0], .args = (char **)(uintptr_t)argv, .env = environment,
-		.exit_cb = exited, .stdio = stdio, .stdio_count = 3 + (int)n_fds };
+	uv_process_options_t o = { .file = argv[0],
+		.args = (char **)(uintptr_t)argv,
+		.env = environment,
+		.exit_cb = exited,
+		.stdio = stdio,
+		.stdio_count = 3 + (int)n_fds };
 	int k;
 
 	*out = NULL;
@@ -124,7 +128,8 @@ engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, co
 	k = uv_spawn(loop, &r->process, &o);
 	if (k != 0) { /* the process handle is initialised all the same and must be closed */
 		close_all(r);
-		return fault_set(f, ERR_NOTFOUND, "%s cannot be started: %s", argv[0], uv_strerror(k));
+		return fault_set(
+		    f, ERR_NOTFOUND, "%s cannot be started: %s", argv[0], uv_strerror(k));
 	}
 	r->waiting = 3;
 	(void)uv_read_start((uv_stream_t *)&r->pipe[0], give_space, read_some);
@@ -135,8 +140,8 @@ engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, co
 	return OK;
 }
 
-/* Closing the process handle alone would leave a zombie: the exit is awaited, the ends of the output
- * are not, because a grandchild may hold them. */
+/* Closing the process handle alone would leave a zombie: the exit is awaited, the ends of the
+ * output are not, because a grandchild may hold them. */
 void
 engine_run_cancel(struct engine_run *r)
 {

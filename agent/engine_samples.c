@@ -5,8 +5,8 @@
 #include "os/file.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,8 @@ add_folder(struct engine_samples *s, const char *folder, bool must_hit, struct f
 	struct dirent **names = NULL;
 	int n = scandir(folder, &names, NULL, alphasort), fd;
 	enum err e = n < 0 ? fault_set(f, ERR_NOTFOUND, "the folder of %s %s cannot be read",
-	    must_hit ? "canaries" : "clean samples", folder) : OK;
+				 must_hit ? "canaries" : "clean samples", folder)
+			   : OK;
 
 	fd = e == OK ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (e == OK && fd < 0)
@@ -44,10 +45,12 @@ add_folder(struct engine_samples *s, const char *folder, bool must_hit, struct f
 		struct stat st;
 
 		if (e == OK && names[i]->d_name[0] != '.' &&
-		    fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+		    fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode)) {
 			item = add(s, names[i]->d_name, must_hit);
-			e = item == NULL ? fault_set(f, ERR_TOOBIG, "%s holds more than %d files", folder,
-			    ENGINE_SAMPLES) : file_read_at(fd, names[i]->d_name, &item->bytes, f);
+			e = item == NULL ? fault_set(f, ERR_TOOBIG, "%s holds more than %d files",
+					       folder, ENGINE_SAMPLES)
+					 : file_read_at(fd, names[i]->d_name, &item->bytes, f);
 		}
 		free(names[i]);
 	}
@@ -112,8 +115,9 @@ engine_sample_right(const struct engine_sample *s, const char *signature, const 
 	*rule = "";
 	if (s->marker && (signature == NULL || !clamd_is_marker(signature, feed, version))) {
 		*rule = "marker";
-		(void)snprintf(text, size, "the marker of %s version %" PRIu64 " is %s%s", feed, version,
-		    signature != NULL ? "found as " : "not found", signature != NULL ? signature : "");
+		(void)snprintf(text, size, "the marker of %s version %" PRIu64 " is %s%s", feed,
+		    version, signature != NULL ? "found as " : "not found",
+		    signature != NULL ? signature : "");
 		return false;
 	}
 	if (s->must_hit && signature == NULL) {
@@ -123,7 +127,8 @@ engine_sample_right(const struct engine_sample *s, const char *signature, const 
 	}
 	if (!s->must_hit && signature != NULL) {
 		*rule = "clean";
-		(void)snprintf(text, size, "the clean sample '%s' is detected as %s", s->name, signature);
+		(void)snprintf(
+		    text, size, "the clean sample '%s' is detected as %s", s->name, signature);
 		return false;
 	}
 	return true;

@@ -15,7 +15,8 @@
 
 #define RETRY_MS 1000
 
-/* Rates of local senders: a trusted one may fill the disk's speed, another user a small part of it. */
+/* Rates of local senders: a trusted one may fill the disk's speed, another user a small part of it.
+ */
 static const struct intake_rate trusted_rate = { 20000, 40000, 16e6, 64e6 };
 static const struct intake_rate others_rate = { 500, 5000, 0, 0 };
 
@@ -129,7 +130,8 @@ wait_for_disk(struct emitted *m)
 		log_error("events.lost", "class=%s why=%s", event_class_word(m->class),
 		    log_q("the disk takes no events"));
 		if (spool_lost(ev->spool, m->class, 1, m->n) != OK)
-			log_error("events.lost", "class=%s why=%s", event_class_word(m->class), "uncounted");
+			log_error("events.lost", "class=%s why=%s", event_class_word(m->class),
+			    "uncounted");
 		free(m);
 		return;
 	}
@@ -220,7 +222,8 @@ events_emit(struct events *ev, enum event_class class, const char *type, cJSON *
 		log_error("events.lost", "class=%s type=%s why=%s", event_class_word(class), type,
 		    err_word(e == OK ? ERR_NOMEM : e));
 		if (spool_lost(ev->spool, class, 1, body.len) != OK)
-			log_error("events.lost", "class=%s why=%s", event_class_word(class), "uncounted");
+			log_error(
+			    "events.lost", "class=%s why=%s", event_class_word(class), "uncounted");
 		buf_free(&body);
 		return;
 	}
@@ -322,7 +325,8 @@ listen_all(struct events *ev, const struct events_options *o, struct fault *f)
 		size_t n = strcspn(text, ", \t");
 
 		if (text_copy(host, sizeof host, text, n) != OK)
-			return fault_set(f, ERR_INVAL, "event address '%.60s...' is too long", text);
+			return fault_set(
+			    f, ERR_INVAL, "event address '%.60s...' is too long", text);
 		e = listen_one(ev, host, o->port != 0 ? o->port : ev->port, f);
 		text += n;
 	}
@@ -334,7 +338,10 @@ listen_all(struct events *ev, const struct events_options *o, struct fault *f)
 static enum err
 open_httpd(struct events *ev, const struct events_options *o, struct fault *f)
 {
-	struct httpd_options h = { .name = "events", .routes = ev->routes, .ctx = ev, .local_only = true,
+	struct httpd_options h = { .name = "events",
+		.routes = ev->routes,
+		.ctx = ev,
+		.local_only = true,
 		.local_forced = o->any_address };
 	enum err e;
 
@@ -353,17 +360,19 @@ set_rates(struct events *ev, const uint64_t quota[EVENT_CLASSES])
 {
 	ev->trusted = trusted_rate;
 	ev->others = others_rate;
-	/* A user who is not trusted may write a quarter of the telemetry quota at once and as much again in
-	 * an hour: not enough to push out what others reported. */
+	/* A user who is not trusted may write a quarter of the telemetry quota at once and as much
+	 * again in an hour: not enough to push out what others reported. */
 	ev->others.bytes_burst = (double)quota[EVENT_TELEMETRY] / 4;
 	ev->others.bytes_per_s = ev->others.bytes_burst / 3600;
 }
 
 static enum err
-open_spool(struct events *ev, const struct events_options *o, struct spool_opened *opened,
-    struct fault *f)
+open_spool(
+    struct events *ev, const struct events_options *o, struct spool_opened *opened, struct fault *f)
 {
-	struct spool_options s = { .loop = o->loop, .dir = o->state, .report = events_report_drop,
+	struct spool_options s = { .loop = o->loop,
+		.dir = o->state,
+		.report = events_report_drop,
 		.report_class = EVENT_TASK };
 	enum err e;
 
@@ -465,7 +474,8 @@ events_apply(struct events *ev, const uint64_t quota[EVENT_CLASSES], const char 
 	if (quota != NULL) {
 		for (unsigned c = 0; c < EVENT_CLASSES; c++)
 			if (quota[c] < LIMIT_SPOOL_QUOTA_MIN)
-				return fault_set(f, ERR_INVAL, "the quota of class %s is below %d bytes",
+				return fault_set(f, ERR_INVAL,
+				    "the quota of class %s is below %d bytes",
 				    event_class_word((enum event_class)c), LIMIT_SPOOL_QUOTA_MIN);
 		set_rates(ev, quota);
 		spool_quota(ev->spool, quota);
@@ -478,10 +488,15 @@ events_stats(const struct events *ev)
 {
 	const struct uplink_stats *u = uplink_stats(ev->uplink);
 	struct spool_stats s = spool_stats(ev->spool);
-	struct events_stats out = { .posts = ev->posts, .posts_refused = ev->posts_refused,
-		.batches = u->batches, .bytes_sent = u->bytes_sent, .send_errors = u->errors,
-		.commits = s.commits, .commit_errors = s.commit_errors,
-		.delivered_ms = u->delivered_ms, .reserved = s.state.reserved };
+	struct events_stats out = { .posts = ev->posts,
+		.posts_refused = ev->posts_refused,
+		.batches = u->batches,
+		.bytes_sent = u->bytes_sent,
+		.send_errors = u->errors,
+		.commits = s.commits,
+		.commit_errors = s.commit_errors,
+		.delivered_ms = u->delivered_ms,
+		.reserved = s.state.reserved };
 
 	for (unsigned c = 0; c < EVENT_CLASSES; c++) {
 		int64_t oldest = s.state.class[c].oldest_ms;

@@ -17,16 +17,16 @@ struct events;
 /* All text is copied; routes are borrowed for the life of the events. */
 struct events_options {
 	uv_loop_t *loop;
-	const char *state;                       /* spool.db lives here */
-	const char *listen;                      /* addresses of the event port; "" or NULL: 127.0.0.1,::1 */
-	uint16_t port;                           /* 0: any; ::1 then gets the same port when it is free */
-	bool any_address;                        /* the operator insists on a listen address beyond loopback */
-	const char *socket;                      /* unix socket, NULL or "": none */
-	const char *detection_uids;              /* list of user ids that may post detections */
-	uint64_t quota[EVENT_CLASSES];           /* bytes each class may keep, by enum event_class */
-	const char *target;                      /* "console", or [FORMAT ]URL: format cloudevents-batch, json,
-	                                          * ndjson, elasticsearch or splunk */
-	struct httpc *plain;                     /* for a collector; borrowed */
+	const char *state;	    /* spool.db lives here */
+	const char *listen;	    /* addresses of the event port; "" or NULL: 127.0.0.1,::1 */
+	uint16_t port;		    /* 0: any; ::1 then gets the same port when it is free */
+	bool any_address;	    /* the operator insists on a listen address beyond loopback */
+	const char *socket;	    /* unix socket, NULL or "": none */
+	const char *detection_uids; /* list of user ids that may post detections */
+	uint64_t quota[EVENT_CLASSES]; /* bytes each class may keep, by enum event_class */
+	const char *target;  /* "console", or [FORMAT ]URL: format cloudevents-batch, json,
+			      * ndjson, elasticsearch or splunk */
+	struct httpc *plain; /* for a collector; borrowed */
 	/* Served on 2227 and the socket beside POST /v1/events; run gets the struct events. */
 	const struct http_route *routes;
 	size_t n_routes;
@@ -35,8 +35,8 @@ struct events_options {
 
 /* Opens the spool (blocks: before the loop runs), listens, starts delivery once there is a target.
  * A damaged spool is moved aside and reported by an event, never an error. ERR_INVAL: options. */
-MUST_CHECK enum err events_open(struct events **out, const struct events_options *o,
-    struct fault *f);
+MUST_CHECK enum err events_open(
+    struct events **out, const struct events_options *o, struct fault *f);
 /* Stops listening, makes everything emitted durable, closes; then calls closed. */
 void events_close(struct events *ev, void (*closed)(void *ctx), void *ctx);
 
@@ -65,10 +65,10 @@ struct events_stats {
 		uint64_t accepted, delivered, dropped, dead, depth, depth_bytes;
 	} class[EVENT_CLASSES];
 	uint64_t posts, posts_refused, batches, bytes_sent, send_errors, commits, commit_errors;
-	uint64_t delivered_ms;                   /* wall ms of the last ack, 0: none yet */
-	uint64_t oldest_ms;                      /* wall ms of the oldest event that waits, 0: none */
-	bool reserved;                           /* the disk room of the quotas is ours */
-	char error[160];                         /* why nothing can be sent now, "" when all is well */
+	uint64_t delivered_ms; /* wall ms of the last ack, 0: none yet */
+	uint64_t oldest_ms;    /* wall ms of the oldest event that waits, 0: none */
+	bool reserved;	       /* the disk room of the quotas is ours */
+	char error[160];       /* why nothing can be sent now, "" when all is well */
 };
 struct events_stats events_stats(const struct events *ev);
 

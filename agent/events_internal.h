@@ -22,8 +22,8 @@ struct events {
 	struct intake_uids uids;
 	struct intake_senders senders;
 	struct intake_rate trusted, others;
-	bool collector;              /* events.target is not the console */
-	uv_timer_t retry;            /* own events that the disk refused */
+	bool collector;	  /* events.target is not the console */
+	uv_timer_t retry; /* own events that the disk refused */
 	struct emitted *waiting, **waiting_tail;
 	size_t waiting_bytes, under_way;
 	uint64_t posts, posts_refused, accepted[EVENT_CLASSES];
@@ -36,20 +36,20 @@ struct events {
 struct events_stored {
 	struct buf bytes;
 	struct spool_event *items;
-	size_t *at;                  /* where each body begins: bytes may move while it grows */
+	size_t *at; /* where each body begins: bytes may move while it grows */
 	char (*ids)[UUID_TEXT];
 	size_t n, max;
 };
 MUST_CHECK enum err events_stored_init(struct events_stored *s, size_t max);
-MUST_CHECK enum err events_stored_add(struct events_stored *s, const cJSON *event,
-    struct event_stamp *stamp);  /* sets stamp->id */
+MUST_CHECK enum err events_stored_add(
+    struct events_stored *s, const cJSON *event, struct event_stamp *stamp); /* sets stamp->id */
 void events_stored_finish(struct events_stored *s); /* items point into bytes now */
 void events_stored_free(struct events_stored *s);
 void events_durable(struct events *ev, enum event_class most_urgent);
 
 /* events_target.c */
-MUST_CHECK enum err events_set_target(struct events *ev, struct httpc *plain, const char *target,
-    struct fault *f);
+MUST_CHECK enum err events_set_target(
+    struct events *ev, struct httpc *plain, const char *target, struct fault *f);
 /* events_report.c: runs in the spool's worker. */
 enum err events_report_drop(void *ctx, unsigned class, const struct spool_drop *d, struct buf *out);
 void events_report_damage(struct events *ev, const struct spool_opened *opened);

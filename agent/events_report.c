@@ -20,7 +20,7 @@ add_time(cJSON *o, const char *name, int64_t ms)
 static enum err
 fill_drop(cJSON *data, unsigned class, const struct spool_drop *d)
 {
-	enum err e = json_add_string(data, "class", event_class_word((enum event_class)class));
+	enum err e = json_add_string(data, "class", event_class_word((enum event_class) class));
 
 	if (e == OK)
 		e = json_add_u64(data, "count", d->count);
@@ -48,8 +48,9 @@ events_report_drop(void *ctx, unsigned class, const struct spool_drop *d, struct
 	struct event_stamp stamp = { .class = EVENT_TASK, .time_ms = clock_wall_ms(), .pid = -1 };
 	cJSON *event = cJSON_CreateObject(), *data = NULL;
 	char id[UUID_TEXT];
-	enum err e = event == NULL ? ERR_NOMEM
-				   : json_add_string(event, "type", EVENT_TYPE_PREFIX "events.dropped");
+	enum err e = event == NULL
+			 ? ERR_NOMEM
+			 : json_add_string(event, "type", EVENT_TYPE_PREFIX "events.dropped");
 
 	(void)ctx;
 	rand_uuid_v7(id);

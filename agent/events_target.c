@@ -28,7 +28,8 @@ take_word(struct target *t, const char *word, size_t n, struct fault *f)
 		    n - sizeof token + 1);
 	else
 		e = text_copy(t->url, sizeof t->url, word, n);
-	return e == OK ? OK : fault_set(f, ERR_INVAL, "[events] target: '%.60s...' is too long", word);
+	return e == OK ? OK
+		       : fault_set(f, ERR_INVAL, "[events] target: '%.60s...' is too long", word);
 }
 
 static enum err
@@ -48,11 +49,15 @@ parse(struct target *t, const char *text, struct fault *f)
 	if (e != OK)
 		return e;
 	if (url_parse(&url, t->url, strlen(t->url), &why) != OK)
-		return fault_set(f, ERR_INVAL, "[events] target: '%.100s' is no URL (%s); write console, or "
-		    "for example: ndjson http://collector:8080/events", t->url, fault_text(&why));
+		return fault_set(f, ERR_INVAL,
+		    "[events] target: '%.100s' is no URL (%s); write console, or "
+		    "for example: ndjson http://collector:8080/events",
+		    t->url, fault_text(&why));
 	if (strcmp(url.scheme, "http") != 0)
-		return fault_set(f, ERR_INVAL, "[events] target: collectors are reached by http only; put a "
-		    "TLS proxy on this PC in front of %s", url.host);
+		return fault_set(f, ERR_INVAL,
+		    "[events] target: collectors are reached by http only; put a "
+		    "TLS proxy on this PC in front of %s",
+		    url.host);
 	return OK;
 }
 
@@ -72,8 +77,8 @@ read_token(const struct target *t, char *auth, size_t size, struct fault *f)
 	if (e == OK && (b.len == 0 || strpbrk(buf_text(&b), "\r\n") != NULL))
 		e = fault_set(f, ERR_INVAL, "%s must hold one line, the token", t->token_file);
 	if (e == OK)
-		(void)snprintf(auth, size, "%s%s", t->format == UPLINK_SPLUNK ? "Splunk " : "",
-		    buf_text(&b));
+		(void)snprintf(
+		    auth, size, "%s%s", t->format == UPLINK_SPLUNK ? "Splunk " : "", buf_text(&b));
 	buf_wipe(&b);
 	return e;
 }
@@ -112,8 +117,8 @@ events_set_target(struct events *ev, struct httpc *plain, const char *target, st
 		e = read_token(&t, auth, sizeof auth, f);
 	if (e == OK && host_source(ev) != OK)
 		e = fault_set(f, ERR_NOMEM, "memory ran out");
-	if (e == OK && uplink_target(ev->uplink, plain, t.format, t.url, auth[0] != '\0' ? auth : NULL) !=
-	    OK)
+	if (e == OK &&
+	    uplink_target(ev->uplink, plain, t.format, t.url, auth[0] != '\0' ? auth : NULL) != OK)
 		e = fault_set(f, ERR_NOMEM, "memory ran out");
 	explicit_bzero(auth, sizeof auth);
 	return e;

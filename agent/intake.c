@@ -17,7 +17,8 @@ intake_uids_parse(struct intake_uids *out, const char *text, struct fault *f)
 		if (out->n == LIMIT_INTAKE_UIDS)
 			return fault_set(f, ERR_INVAL, "more than %d user ids", LIMIT_INTAKE_UIDS);
 		if (text_u32(text, n, UINT32_MAX - 1, &out->uid[out->n]) != OK)
-			return fault_set(f, ERR_INVAL, "'%.*s' is not a user id; write numbers such as 0, 1001",
+			return fault_set(f, ERR_INVAL,
+			    "'%.*s' is not a user id; write numbers such as 0, 1001",
 			    (int)(n < 60 ? n : 60), text);
 		out->n++;
 		text += n;
@@ -55,13 +56,16 @@ intake_classify(const cJSON *event, bool trusted, enum event_class *out, struct 
 	if (is_detection(type, class)) {
 		*out = EVENT_DETECTION;
 		return trusted ? OK
-			       : fault_set(f, ERR_DENIED, "this user may not post detections; the option "
+			       : fault_set(f, ERR_DENIED,
+				     "this user may not post detections; the option "
 				     "[events] detection_uids lists who may");
 	}
 	*out = EVENT_TELEMETRY;
 	if (text_starts(type, EVENT_TYPE_PREFIX) && !trusted)
-		return fault_set(f, ERR_DENIED, "types that begin with %s are the agent's own; choose "
-		    "another", EVENT_TYPE_PREFIX);
+		return fault_set(f, ERR_DENIED,
+		    "types that begin with %s are the agent's own; choose "
+		    "another",
+		    EVENT_TYPE_PREFIX);
 	if (class != NULL && strcmp(class, "telemetry") != 0)
 		return fault_set(f, ERR_DENIED, "class '%.32s' is not for local senders", class);
 	return OK;
@@ -92,8 +96,8 @@ refill(double have, double per_s, double burst, uint64_t ms)
 }
 
 uint64_t
-intake_take(struct intake_senders *s, const struct intake_rate *rate, uint32_t uid,
-    uint64_t now_ms, size_t n, size_t bytes)
+intake_take(struct intake_senders *s, const struct intake_rate *rate, uint32_t uid, uint64_t now_ms,
+    size_t n, size_t bytes)
 {
 	struct intake_sender *x = find(s, rate, uid, now_ms);
 	uint64_t passed = now_ms > x->seen_ms ? now_ms - x->seen_ms : 0;

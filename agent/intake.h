@@ -1,5 +1,6 @@
 /* intake.h - POST /v1/events of port 2227 and the unix socket: who may post what, and how much. The
- * rules are pure; the handler joins them to httpd and the spool. TRUST-events.md says what is trusted. */
+ * rules are pure; the handler joins them to httpd and the spool. TRUST-events.md says what is
+ * trusted. */
 #ifndef ATALAIA_AGENT_INTAKE_H
 #define ATALAIA_AGENT_INTAKE_H
 
@@ -22,8 +23,8 @@ MUST_CHECK enum err intake_uids_parse(struct intake_uids *out, const char *text,
 bool intake_uid_trusted(const struct intake_uids *u, uint32_t uid);
 
 /* The class of an event from a sender. ERR_DENIED: this sender may not post it. */
-MUST_CHECK enum err intake_classify(const cJSON *event, bool trusted, enum event_class *out,
-    struct fault *f);
+MUST_CHECK enum err intake_classify(
+    const cJSON *event, bool trusted, enum event_class *out, struct fault *f);
 
 /* --- how much --- */
 /* Two token buckets for each user id: events and bytes. Bounded; the least recently seen goes. */

@@ -13,7 +13,7 @@
 
 struct post {
 	struct events *ev;
-	struct http_req *req;        /* NULL: the client is gone; its events are stored all the same */
+	struct http_req *req; /* NULL: the client is gone; its events are stored all the same */
 	struct events_stored stored;
 	enum event_class urgent;
 };
@@ -134,7 +134,8 @@ durable(void *ctx, const struct spool_answer *a)
 		cJSON_Delete(o);
 	} else if (p->req != NULL) {
 		http_set(p->req, "Retry-After", "1");
-		http_problem(p->req, 503, "not-stored", "the events are not stored: %s", fault_text(a->fault));
+		http_problem(p->req, 503, "not-stored", "the events are not stored: %s",
+		    fault_text(a->fault));
 	}
 	post_free(p);
 }
@@ -144,8 +145,9 @@ static enum err
 stamp_all(struct post *p, const struct event_list *l, const struct peer_id *who, bool trusted,
     struct event_where *w, struct fault *f)
 {
-	struct event_stamp stamp = { .time_ms = clock_wall_ms(), .local = true, .uid = who->uid,
-		.pid = who->pid };
+	struct event_stamp stamp = {
+		.time_ms = clock_wall_ms(), .local = true, .uid = who->uid, .pid = who->pid
+	};
 	enum err e = events_stored_init(&p->stored, l->n);
 
 	p->urgent = EVENT_TELEMETRY;
@@ -195,18 +197,18 @@ store(struct events *ev, struct http_req *r, const struct event_list *l, const s
 }
 
 static bool
-within_rate(struct events *ev, struct http_req *r, uint32_t uid, bool trusted, size_t n,
-    size_t bytes)
+within_rate(
+    struct events *ev, struct http_req *r, uint32_t uid, bool trusted, size_t n, size_t bytes)
 {
-	uint64_t wait = intake_take(&ev->senders, trusted ? &ev->trusted : &ev->others, uid,
-	    clock_mono_ms(), n, bytes);
+	uint64_t wait = intake_take(
+	    &ev->senders, trusted ? &ev->trusted : &ev->others, uid, clock_mono_ms(), n, bytes);
 	struct fault f = { OK, "" };
 
 	if (wait == 0)
 		return true;
 	http_setf(r, "Retry-After", "%" PRIu64, wait / 1000 + 1);
-	(void)fault_set(&f, ERR_BUSY, "this user sends more than its share; try again in %" PRIu64 " s",
-	    wait / 1000 + 1);
+	(void)fault_set(&f, ERR_BUSY,
+	    "this user sends more than its share; try again in %" PRIu64 " s", wait / 1000 + 1);
 	refuse(ev, r, 429, "too-many", &f);
 	return false;
 }
@@ -228,7 +230,8 @@ intake_post(struct http_req *r, void *ctx)
 
 	ev->posts++;
 	if (type == NULL || event_format_of(type, &format) != OK) {
-		(void)fault_set(&f, ERR_UNSUPPORTED, "send application/cloudevents+json, "
+		(void)fault_set(&f, ERR_UNSUPPORTED,
+		    "send application/cloudevents+json, "
 		    "application/cloudevents-batch+json, application/json or application/x-ndjson");
 		refuse(ev, r, 415, "content-type", &f);
 		return;
@@ -242,7 +245,11 @@ intake_post(struct http_req *r, void *ctx)
 	body = http_body(r, &n);
 	e = event_list_parse(&l, format, (const char *)body, n, LIMIT_BATCH_EVENTS, &w, &f);
 	if (e != OK) {
-		refuse_at(ev, r, e == ERR_TOOBIG ? 413 : e == ERR_NOMEM ? 503 : 400, "event-bad", &w, &f);
+		refuse_at(ev, r,
+		    e == ERR_TOOBIG  ? 413
+		    : e == ERR_NOMEM ? 503
+				     : 400,
+		    "event-bad", &w, &f);
 		return;
 	}
 	if (within_rate(ev, r, who.uid, trusted, l.n, n))

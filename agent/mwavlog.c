@@ -40,8 +40,8 @@ append(const char *state, const struct buf *line)
 }
 
 enum err
-mwavlog_line(const char *state, int64_t now_ms, const char *word, const char *path, const char *fmt,
-    ...)
+mwavlog_line(
+    const char *state, int64_t now_ms, const char *word, const char *path, const char *fmt, ...)
 {
 	char time[CLOCK_TEXT], tail[600];
 	struct buf line;

@@ -27,9 +27,9 @@ struct take {
 	struct quarantine *q;
 	const struct quarantine_request *r;
 	char id[UUID_TEXT], work[UUID_TEXT + 8];
-	struct vault_place from;     /* where the file is */
+	struct vault_place from; /* where the file is */
 	struct stat st;
-	int fd, item;                /* the file; the vault's folder for it */
+	int fd, item; /* the file; the vault's folder for it */
 	char sha256[VAULT_SHA256];
 };
 
@@ -43,7 +43,8 @@ check_file(struct take *t, struct fault *f)
 	if (!S_ISREG(t->st.st_mode))
 		return fault_set(f, ERR_STATE, "%.200s is no regular file", path);
 	if (t->st.st_nlink != 1)
-		return fault_set(f, ERR_STATE, "%.200s has %lu names; removing one would leave the others", path,
+		return fault_set(f, ERR_STATE,
+		    "%.200s has %lu names; removing one would leave the others", path,
 		    (unsigned long)t->st.st_nlink);
 	if ((t->r->dev != 0 || t->r->ino != 0) &&
 	    ((uint64_t)t->st.st_dev != t->r->dev || (uint64_t)t->st.st_ino != t->r->ino))
@@ -109,8 +110,8 @@ move_in(struct take *t, struct fault *f)
 	if (renameat(t->from.dir, t->from.name, t->item, "file") != 0)
 		return errno == EXDEV ? ERR_UNSUPPORTED
 				      : fault_sys(f, errno, "%.200s cannot be moved", t->r->path);
-	if (fstatat(t->item, "file", &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == t->st.st_ino &&
-	    now.st_dev == t->st.st_dev)
+	if (fstatat(t->item, "file", &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    now.st_ino == t->st.st_ino && now.st_dev == t->st.st_dev)
 		return OK;
 	if (linkat(t->item, "file", t->from.dir, t->from.name, 0) == 0)
 		(void)unlinkat(t->item, "file", 0);
@@ -129,7 +130,8 @@ copy_in(struct take *t, struct fault *f)
 		return e;
 	if (fstatat(t->from.dir, t->from.name, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    now.st_ino != t->st.st_ino || now.st_dev != t->st.st_dev)
-		return fault_set(f, ERR_STATE, "%.200s was exchanged while it was taken", t->r->path);
+		return fault_set(
+		    f, ERR_STATE, "%.200s was exchanged while it was taken", t->r->path);
 	if (unlinkat(t->from.dir, t->from.name, 0) != 0)
 		return fault_sys(f, errno, "%.200s cannot be removed", t->r->path);
 	return OK;
@@ -165,8 +167,8 @@ close_fd(int fd)
 }
 
 enum err
-quarantine_take(struct quarantine *q, const struct quarantine_request *r, char id[UUID_TEXT],
-    struct fault *f)
+quarantine_take(
+    struct quarantine *q, const struct quarantine_request *r, char id[UUID_TEXT], struct fault *f)
 {
 	struct take t = { .q = q, .r = r, .from = { .dir = -1 }, .fd = -1, .item = -1 };
 	enum err e;
@@ -198,16 +200,17 @@ put_back(int item, const struct vault_meta *m, struct fault *f)
 {
 	struct vault_place to = { .dir = -1 };
 	int fd = openat(item, "file", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	enum err e = fd < 0 ? fault_sys(f, errno, "the vault's file cannot be opened") :
-	    vault_place_open(&to, m->path, f);
+	enum err e = fd < 0 ? fault_sys(f, errno, "the vault's file cannot be opened")
+			    : vault_place_open(&to, m->path, f);
 
 	if (e == OK && linkat(item, "file", to.dir, to.name, 0) == 0)
 		vault_old_mode(fd, m);
 	else if (e == OK && errno == EXDEV)
 		e = vault_copy_back(fd, &to, m, f);
 	else if (e == OK)
-		e = errno == EEXIST ? fault_set(f, ERR_EXISTS, "%.200s exists; move it away first", m->path)
-				    : fault_sys(f, errno, "%.200s cannot be restored", m->path);
+		e = errno == EEXIST
+			? fault_set(f, ERR_EXISTS, "%.200s exists; move it away first", m->path)
+			: fault_sys(f, errno, "%.200s cannot be restored", m->path);
 	if (e == OK)
 		e = file_sync(to.dir);
 	close_fd(fd);

@@ -34,13 +34,17 @@ vault_place_open(struct vault_place *p, const char *path, struct fault *f)
 	if (folder == NULL || root < 0)
 		e = ERR_NOMEM;
 	else
-		e = beneath_open(root, folder[0] != '\0' ? folder : ".", O_RDONLY | O_DIRECTORY, 0, &p->dir);
+		e = beneath_open(
+		    root, folder[0] != '\0' ? folder : ".", O_RDONLY | O_DIRECTORY, 0, &p->dir);
 	if (root >= 0)
 		(void)close(root);
 	free(folder);
 	if (e == ERR_DENIED)
-		return fault_set(f, e, "the folder of %.200s may not be opened, or a part of it is a link", path);
-	return e == OK ? OK : fault_set(f, e, "the folder of %.200s cannot be opened: %s", path, err_text(e));
+		return fault_set(f, e,
+		    "the folder of %.200s may not be opened, or a part of it is a link", path);
+	return e == OK ? OK
+		       : fault_set(
+			     f, e, "the folder of %.200s cannot be opened: %s", path, err_text(e));
 }
 
 void
@@ -226,16 +230,17 @@ vault_copy_back(int fd, const struct vault_place *to, const struct vault_meta *m
 		(void)close(copy);
 	}
 	if (linkat(to->dir, name, to->dir, to->name, 0) != 0)
-		e = errno == EEXIST ? fault_set(f, ERR_EXISTS, "%.200s exists; move it away first", m->path)
-				    : fault_sys(f, errno, "%.200s cannot be restored", m->path);
+		e = errno == EEXIST
+			? fault_set(f, ERR_EXISTS, "%.200s exists; move it away first", m->path)
+			: fault_sys(f, errno, "%.200s cannot be restored", m->path);
 	(void)unlinkat(to->dir, name, 0);
 	return e;
 }
 
 /* --- after a crash --- */
 
-/* Is the original of a copy still in its place? Then the copy is not needed; when that is not sure, it is
- * kept. */
+/* Is the original of a copy still in its place? Then the copy is not needed; when that is not sure,
+ * it is kept. */
 static bool
 original_there(const struct vault_meta *m)
 {
@@ -246,7 +251,7 @@ original_there(const struct vault_meta *m)
 	if (vault_place_open(&p, m->path, NULL) != OK)
 		return false;
 	there = fstatat(p.dir, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    (uint64_t)st.st_dev == m->dev && (uint64_t)st.st_ino == m->ino;
+		(uint64_t)st.st_dev == m->dev && (uint64_t)st.st_ino == m->ino;
 	vault_place_close(&p);
 	return there;
 }

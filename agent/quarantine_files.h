@@ -15,7 +15,7 @@
 #define VAULT_SHA256 65
 
 struct vault_place {
-	int dir;                 /* of the file, -1: none */
+	int dir; /* of the file, -1: none */
 	char name[256];
 };
 /* The folder of an absolute path, no component of which may be a link. */
@@ -28,7 +28,7 @@ struct vault_meta {
 	char *path;
 	uint32_t mode, uid, gid;
 	uint64_t dev, ino;
-	bool copied;             /* taken by copy: the original may still be there after a crash */
+	bool copied; /* taken by copy: the original may still be there after a crash */
 };
 MUST_CHECK enum err vault_meta_read(int item, struct vault_meta *m, struct fault *f);
 void vault_meta_free(struct vault_meta *m);
@@ -37,8 +37,8 @@ MUST_CHECK enum err vault_hash(int fd, char hex[VAULT_SHA256], struct fault *f);
 /* Copies all of fd to a new file, fsynced; nothing is left on failure. */
 MUST_CHECK enum err vault_copy(int fd, int dir, const char *name, unsigned mode, struct fault *f);
 /* To another file system: a new name first, then the old one, which must be free. */
-MUST_CHECK enum err vault_copy_back(int fd, const struct vault_place *to, const struct vault_meta *m,
-    struct fault *f);
+MUST_CHECK enum err vault_copy_back(
+    int fd, const struct vault_place *to, const struct vault_meta *m, struct fault *f);
 void vault_old_mode(int fd, const struct vault_meta *m); /* mode, owner as far as we may */
 
 /* Finishes or undoes what a crash left under this name; see quarantine.c. */

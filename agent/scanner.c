@@ -1,5 +1,5 @@
-/* scanner.c - the scan's child and what becomes of its findings. Findings are settled in a worker (vault,
- * mwav.log), in order, one batch at a time; their events follow from the loop. */
+/* scanner.c - the scan's child and what becomes of its findings. Findings are settled in a worker
+ * (vault, mwav.log), in order, one batch at a time; their events follow from the loop. */
 #include "scanner.h"
 
 #include "base/clock.h"
@@ -20,7 +20,7 @@
 struct scanner {
 	struct scanner_options o;
 	char *state, *libexec;
-	struct quarantine *vault;        /* worker only while one runs */
+	struct quarantine *vault; /* worker only while one runs */
 	struct child *child;
 	struct scan_request q;
 	char *task;
@@ -52,8 +52,11 @@ tell_done(struct scanner *s)
 {
 	const struct scan_result *r = &s->result;
 	cJSON *data = cJSON_CreateObject();
-	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "outcome",
-	    r->err == OK ? "done" : r->err == ERR_CANCELED ? "canceled" : "failed");
+	enum err e = data == NULL ? ERR_NOMEM
+				  : json_add_string(data, "outcome",
+					r->err == OK		 ? "done"
+					: r->err == ERR_CANCELED ? "canceled"
+								 : "failed");
 
 	if (e == OK)
 		e = json_add_u64(data, "files", r->files);
@@ -86,9 +89,11 @@ finish(struct scanner *s)
 
 	s->running = false;
 	tell_done(s);
-	log_info("scan.done", "outcome=%s files=%" PRIu64 " found=%" PRIu64 " unreadable=%" PRIu64
-	    " quarantined=%" PRIu64 " ms=%" PRIu64, err_word(result.err), result.files, result.found,
-	    result.unreadable, result.quarantined, result.ms);
+	log_info("scan.done",
+	    "outcome=%s files=%" PRIu64 " found=%" PRIu64 " unreadable=%" PRIu64
+	    " quarantined=%" PRIu64 " ms=%" PRIu64,
+	    err_word(result.err), result.files, result.found, result.unreadable, result.quarantined,
+	    result.ms);
 	if (done != NULL)
 		done(s->q.ctx, &result);
 	if (s->closing && !s->running)
@@ -166,7 +171,8 @@ take_counters(struct scanner *s, const cJSON *m)
 	if (json_opt_u64(m, "files", JSON_MAX_INT, r->files, &r->files, NULL) != OK ||
 	    json_opt_u64(m, "bytes", JSON_MAX_INT, r->bytes, &r->bytes, NULL) != OK ||
 	    json_opt_u64(m, "found", JSON_MAX_INT, r->found, &r->found, NULL) != OK ||
-	    json_opt_u64(m, "unreadable", JSON_MAX_INT, r->unreadable, &r->unreadable, NULL) != OK ||
+	    json_opt_u64(m, "unreadable", JSON_MAX_INT, r->unreadable, &r->unreadable, NULL) !=
+		OK ||
 	    json_opt_u64(m, "ms", JSON_MAX_INT, r->ms, &r->ms, NULL) != OK)
 		log_warn("scan.message", "why=%s", "a counter is no number");
 }
@@ -218,7 +224,8 @@ on_ended(void *ctx, const struct child_end *end)
 	if (!s->got_result) {
 		s->result.err = end->stopped ? ERR_CANCELED : ERR_IO;
 		if (!end->stopped)
-			(void)fault_set(&s->result.fault, ERR_IO, "atalaia-scan ended without a result: %s", end->why);
+			(void)fault_set(&s->result.fault, ERR_IO,
+			    "atalaia-scan ended without a result: %s", end->why);
 		s->result.ms = end->ran_ms;
 	}
 	keep(s, finding_summary(&s->result, s->task));
@@ -301,8 +308,9 @@ enum err
 scanner_start(struct scanner *s, const struct scan_request *q, struct fault *f)
 {
 	static const struct child_handlers handlers = { on_message, on_ended };
-	const struct child_spec spec = { .program = "atalaia-scan", .libexec = s->libexec,
-		.stop_ms = STOP_MS };
+	const struct child_spec spec = {
+		.program = "atalaia-scan", .libexec = s->libexec, .stop_ms = STOP_MS
+	};
 	cJSON *config;
 	enum err e = check_request(s, q, f);
 

@@ -63,8 +63,8 @@ take_rest(struct finding *g, const cJSON *m, const char *task)
 {
 	const char *text, *sha256 = NULL;
 	uint64_t mtime = 0;
-	enum err e = json_get_string(m, g->kind == FINDING_DETECTION ? "signature" : "error", &text,
-	    NULL);
+	enum err e =
+	    json_get_string(m, g->kind == FINDING_DETECTION ? "signature" : "error", &text, NULL);
 
 	if (e == OK)
 		e = json_opt_string(m, "sha256", NULL, &sha256, NULL);
@@ -109,9 +109,11 @@ finding_summary(const struct scan_result *r, const char *task)
 
 	if (g == NULL)
 		return NULL;
-	(void)snprintf(text, sizeof text, "outcome=%s files=%" PRIu64 " bytes=%" PRIu64 " found=%" PRIu64
-	    " unreadable=%" PRIu64 " ms=%" PRIu64 " task=%.40s", r->err == OK ? "done" : err_word(r->err),
-	    r->files, r->bytes, r->found, r->unreadable, r->ms, task != NULL ? task : "-");
+	(void)snprintf(text, sizeof text,
+	    "outcome=%s files=%" PRIu64 " bytes=%" PRIu64 " found=%" PRIu64 " unreadable=%" PRIu64
+	    " ms=%" PRIu64 " task=%.40s",
+	    r->err == OK ? "done" : err_word(r->err), r->files, r->bytes, r->found, r->unreadable,
+	    r->ms, task != NULL ? task : "-");
 	g->kind = FINDING_SUMMARY;
 	g->time_ms = clock_wall_ms();
 	if (keep(&g->text, text) == OK)
@@ -129,7 +131,8 @@ take_away(struct finding *g, struct quarantine *vault)
 	if (vault == NULL)
 		(void)fault_set(&g->fault, ERR_IO, "this PC's vault cannot be opened; see its log");
 	if (!g->quarantined)
-		log_warn("quarantine.take", "path=%s why=%s", log_q(g->shown), log_q(fault_text(&g->fault)));
+		log_warn("quarantine.take", "path=%s why=%s", log_q(g->shown),
+		    log_q(fault_text(&g->fault)));
 }
 
 void
@@ -160,16 +163,26 @@ finding_tell(const struct finding *g, struct events *events, const struct engine
 {
 	cJSON *status = engine_status(engine);
 	const char *version = NULL;
-	const struct detection d = { .uid = g->uid, .path = g->shown, .signature = g->text,
-		.sha256 = g->sha256, .size = g->size, .mtime_s = g->mtime_s, .time_ms = g->time_ms,
+	const struct detection d = { .uid = g->uid,
+		.path = g->shown,
+		.signature = g->text,
+		.sha256 = g->sha256,
+		.size = g->size,
+		.mtime_s = g->mtime_s,
+		.time_ms = g->time_ms,
 		.engine = engine_settings(engine)->type == ENGINE_CLAMD ? "clamd" : "command",
-		.engine_version = status != NULL && json_get_string(status, "version", &version, NULL) == OK &&
-		    version[0] != '\0' ? version : NULL,
-		.task = g->task, .quarantine = g->quarantined ? g->id : NULL,
-		.quarantine_error = g->quarantine && !g->quarantined ? fault_text(&g->fault) : NULL };
+		.engine_version =
+		    status != NULL && json_get_string(status, "version", &version, NULL) == OK &&
+			    version[0] != '\0'
+			? version
+			: NULL,
+		.task = g->task,
+		.quarantine = g->quarantined ? g->id : NULL,
+		.quarantine_error =
+		    g->quarantine && !g->quarantined ? fault_text(&g->fault) : NULL };
 
-	log_info("detection", "signature=%s path=%s quarantined=%s", log_q(g->text), log_q(g->shown),
-	    g->quarantined ? g->id : "no");
+	log_info("detection", "signature=%s path=%s quarantined=%s", log_q(g->text),
+	    log_q(g->shown), g->quarantined ? g->id : "no");
 	events_emit(events, EVENT_DETECTION, "detection", detection_event(&d));
 	cJSON_Delete(status);
 }

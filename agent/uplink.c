@@ -12,11 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GATHER_MS 200u           /* telemetry waits so long for company */
+#define GATHER_MS 200u /* telemetry waits so long for company */
 #define BACKOFF_FIRST_MS 1000u
 #define BACKOFF_LAST_MS 300000u
-#define PACE_MS 300u             /* between batches of a backlog, plus or minus a half */
-#define PAUSE_EPOCH_MS 60000u    /* a second conflict so soon after a new epoch is no restored disk */
+#define PACE_MS 300u	      /* between batches of a backlog, plus or minus a half */
+#define PAUSE_EPOCH_MS 60000u /* a second conflict so soon after a new epoch is no restored disk   \
+			       */
 
 enum state { IDLE, WAITING, READING, BUILDING, SENDING, SETTLING };
 static const char *const state_words[] = { "idle", "waiting", "reading", "building", "sending",
@@ -36,11 +37,11 @@ struct uplink {
 	struct uplink_sent sent;
 	struct buf body;
 	enum err built;
-	size_t limit;                /* events of the next batch */
+	size_t limit; /* events of the next batch */
 	unsigned fails;
-	bool backlog;                /* after an outage, until the spool is empty */
+	bool backlog; /* after an outage, until the spool is empty */
 	bool gzip_offered, gzip_body, build_gzip, again, closing, target_changed;
-	char *build_source;          /* the worker's own copy */
+	char *build_source; /* the worker's own copy */
 	enum uplink_format build_format;
 	uint64_t epoch_at;
 	struct uplink_stats stats;
@@ -127,8 +128,8 @@ failed(struct uplink *u, const struct fault *why, uint64_t asked_ms)
 	spool_release(u->spool);
 	(void)snprintf(u->stats.error, sizeof u->stats.error, "%s", fault_text(why));
 	wait = asked_ms > 0 ? asked_ms + rand_below((uint32_t)(asked_ms / 2) + 1) : backoff_ms(u);
-	log_warn("uplink.failed", "why=%s tries=%u wait_ms=%" PRIu64, log_q(fault_text(why)), u->fails,
-	    wait);
+	log_warn("uplink.failed", "why=%s tries=%u wait_ms=%" PRIu64, log_q(fault_text(why)),
+	    u->fails, wait);
 	wait_for(u, wait);
 }
 
@@ -265,7 +266,8 @@ decide(struct uplink *u, const struct uplink_verdict *v)
 		return;
 	case UPLINK_HALVE:
 		u->limit = u->sent.n > 1 ? u->sent.n / 2 : 1;
-		log_info("uplink.halve", "events=%zu why=%s", u->limit, log_q(fault_text(&v->fault)));
+		log_info(
+		    "uplink.halve", "events=%zu why=%s", u->limit, log_q(fault_text(&v->fault)));
 		next_batch(u);
 		return;
 	case UPLINK_LATER:
@@ -305,9 +307,16 @@ send_batch(struct uplink *u)
 {
 	char type[96], auth[1100];
 	const char *headers[4] = { type };
-	struct httpc_request q = { .method = "POST", .url = u->url, .headers = headers,
-		.body = u->body.data, .body_len = u->body.len, .max_body = LIMIT_HTTP_BODY,
-		.connect_ms = 15000, .total_ms = 60000, .done = answered, .ctx = u };
+	struct httpc_request q = { .method = "POST",
+		.url = u->url,
+		.headers = headers,
+		.body = u->body.data,
+		.body_len = u->body.len,
+		.max_body = LIMIT_HTTP_BODY,
+		.connect_ms = 15000,
+		.total_ms = 60000,
+		.done = answered,
+		.ctx = u };
 	struct fault f = { OK, "" };
 	size_t n = 1;
 
@@ -350,7 +359,8 @@ build_done(uv_work_t *w, int status)
 		wait_for(u, 0);
 		return;
 	}
-	if (u->built == ERR_PARSE) { /* the first stored form is not one of ours: the disk changed it */
+	if (u->built ==
+	    ERR_PARSE) { /* the first stored form is not one of ours: the disk changed it */
 		(void)fault_set(&v.fault, ERR_PARSE, "the stored event is damaged");
 		set_state(u, SETTLING);
 		bury(u, &v);

@@ -1,5 +1,5 @@
-/* uplink.h - sends what the spool holds to the console or a collector, one batch at a time, and deletes
- * what the receiver has stored. Loop's thread; batches are built in a worker. */
+/* uplink.h - sends what the spool holds to the console or a collector, one batch at a time, and
+ * deletes what the receiver has stored. Loop's thread; batches are built in a worker. */
 #ifndef ATALAIA_AGENT_UPLINK_H
 #define ATALAIA_AGENT_UPLINK_H
 
@@ -15,8 +15,8 @@
 
 struct uplink;
 
-MUST_CHECK enum err uplink_new(struct uplink **out, uv_loop_t *loop, struct spool *spool,
-    struct fault *f);
+MUST_CHECK enum err uplink_new(
+    struct uplink **out, uv_loop_t *loop, struct spool *spool, struct fault *f);
 /* Nothing is sent any more; then frees and calls closed. The spool must live until then. */
 void uplink_close(struct uplink *u, void (*closed)(void *ctx), void *ctx);
 

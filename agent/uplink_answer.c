@@ -50,11 +50,14 @@ judge_acks(struct uplink_verdict *v, const struct uplink_sent *sent, const void 
 		if (first == 0 || !acks[c].present)
 			continue;
 		if (strcmp(acks[c].epoch, sent->epoch) != 0)
-			(void)fault_set(&v->fault, ERR_VERIFY, "an ack of class %s names another epoch",
+			(void)fault_set(&v->fault, ERR_VERIFY,
+			    "an ack of class %s names another epoch",
 			    event_class_word((enum event_class)c));
 		else if (acks[c].seq > last)
-			(void)fault_set(&v->fault, ERR_VERIFY, "an ack of class %s goes to %u, beyond %u which "
-			    "was sent last", event_class_word((enum event_class)c), (unsigned)acks[c].seq,
+			(void)fault_set(&v->fault, ERR_VERIFY,
+			    "an ack of class %s goes to %u, beyond %u which "
+			    "was sent last",
+			    event_class_word((enum event_class)c), (unsigned)acks[c].seq,
 			    (unsigned)last);
 		else if (acks[c].seq >= first)
 			v->upto[c] = acks[c].seq;
@@ -83,15 +86,15 @@ judge_refusal(struct uplink_verdict *v, const struct uplink_sent *sent, const vo
 {
 	cJSON *tree = NULL;
 	bool named = n > 0 && json_parse(&tree, body, n, JSON_EVENT, NULL) == OK &&
-	    (member_index(tree, "index", sent->n, &v->index) ||
-	    member_index(tree, "invalid-event-number", sent->n, &v->index));
+		     (member_index(tree, "index", sent->n, &v->index) ||
+			 member_index(tree, "invalid-event-number", sent->n, &v->index));
 
 	cJSON_Delete(tree);
 	if (!named && sent->n == 1)
 		v->index = 0;
 	v->action = named || sent->n == 1 ? UPLINK_BURY : UPLINK_HALVE;
-	(void)fault_set(&v->fault, ERR_INVAL, "the receiver refuses %s", named || sent->n == 1
-	    ? "an event" : "the batch and names no event");
+	(void)fault_set(&v->fault, ERR_INVAL, "the receiver refuses %s",
+	    named || sent->n == 1 ? "an event" : "the batch and names no event");
 }
 
 /* One item of a _bulk answer: {"create":{"status":201,...}}. 409: stored before, by the same id. */
@@ -122,7 +125,8 @@ judge_bulk(struct uplink_verdict *v, const struct uplink_sent *sent, const struc
 		later(v, ERR_PARSE, "the answer to _bulk has no item for each event");
 		return;
 	}
-	cJSON_ArrayForEach(item, items) {
+	cJSON_ArrayForEach(item, items)
+	{
 		status = bulk_status(item);
 		if (status / 100 != 2)
 			break;
@@ -136,7 +140,8 @@ judge_bulk(struct uplink_verdict *v, const struct uplink_sent *sent, const struc
 	if (status == 400 || status == 404 || status == 413) {
 		v->action = UPLINK_BURY;
 		v->index = i;
-		(void)fault_set(&v->fault, ERR_INVAL, "the index refuses an event with status %d", status);
+		(void)fault_set(
+		    &v->fault, ERR_INVAL, "the index refuses an event with status %d", status);
 		return;
 	}
 	later(v, ERR_BUSY, "the index does not take every event now");
@@ -176,16 +181,18 @@ uplink_judge(struct uplink_verdict *v, enum uplink_format format, const struct u
 		if (format != UPLINK_CONSOLE)
 			break;
 		v->action = UPLINK_EPOCH;
-		(void)fault_set(&v->fault, ERR_EXISTS, "the console knows these numbers with other events");
+		(void)fault_set(
+		    &v->fault, ERR_EXISTS, "the console knows these numbers with other events");
 		return;
 	case 413:
 		v->action = sent->n > 1 ? UPLINK_HALVE : UPLINK_BURY;
-		(void)fault_set(&v->fault, ERR_TOOBIG, "the receiver refuses %zu events as too large",
-		    sent->n);
+		(void)fault_set(
+		    &v->fault, ERR_TOOBIG, "the receiver refuses %zu events as too large", sent->n);
 		return;
 	case 401:
 	case 403:
-		(void)fault_set(&v->fault, ERR_AUTH, "the receiver does not accept this agent (%d)", status);
+		(void)fault_set(
+		    &v->fault, ERR_AUTH, "the receiver does not accept this agent (%d)", status);
 		return;
 	}
 	v->wait_ms = status == 429 || status == 503 ? retry_ms(retry_after) : 0;

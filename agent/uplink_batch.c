@@ -12,8 +12,8 @@ static const struct format_row {
 	const char *begin, *between, *end;
 } formats[] = {
 	[UPLINK_CONSOLE] = { "console", "application/cloudevents-batch+json", "[", ",", "]" },
-	[UPLINK_CLOUDEVENTS] = { "cloudevents-batch", "application/cloudevents-batch+json", "[", ",",
-	    "]" },
+	[UPLINK_CLOUDEVENTS] = { "cloudevents-batch", "application/cloudevents-batch+json", "[",
+	    ",", "]" },
 	[UPLINK_JSON] = { "json", "application/json", "[", ",", "]" },
 	[UPLINK_NDJSON] = { "ndjson", "application/x-ndjson", "", "\n", "\n" },
 	[UPLINK_ELASTIC] = { "elasticsearch", "application/x-ndjson", "", "\n", "\n" },
@@ -51,8 +51,10 @@ put_event(struct buf *out, const struct spool_picked *item, enum uplink_format f
 	if (e == OK && format == UPLINK_ELASTIC)
 		e = buf_printf(out, "{\"create\":{\"_id\":\"%s\"}}\n", id);
 	if (e == OK && format == UPLINK_SPLUNK)
-		e = buf_printf(out, "{\"time\":%" PRId64 ".%03u,\"source\":\"%s\",\"sourcetype\":\"_json\","
-		    "\"event\":", ms / 1000, (unsigned)(ms % 1000), source);
+		e = buf_printf(out,
+		    "{\"time\":%" PRId64 ".%03u,\"source\":\"%s\",\"sourcetype\":\"_json\","
+		    "\"event\":",
+		    ms / 1000, (unsigned)(ms % 1000), source);
 	if (e == OK)
 		e = event_send_form(out, item->p, item->n, source, epoch, item->seq);
 	if (e == OK && format == UPLINK_SPLUNK)

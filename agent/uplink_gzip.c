@@ -6,7 +6,7 @@
 #include <zlib.h>
 
 #define GZIP_WINDOW (15 + 16) /* zlib: 16 more asks for the gzip wrapper */
-#define LEVEL 3               /* half the time of 6 for nine tenths of its gain on JSON */
+#define LEVEL 3		      /* half the time of 6 for nine tenths of its gain on JSON */
 
 enum err
 uplink_gzip(struct buf *b)

@@ -1,5 +1,5 @@
-/* by_clamd.c - several files under way in one session. When the session breaks, what was under way is sent
- * again one by one, so that a file that breaks clamd is found and left behind. */
+/* by_clamd.c - several files under way in one session. When the session breaks, what was under way
+ * is sent again one by one, so that a file that breaks clamd is found and left behind. */
 #include "scan.h"
 
 #include "base/clock.h"
@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WINDOW 4             /* files under way: keeps two scanning threads of clamd busy */
-#define TRIES 3              /* sessions that one file may break */
+#define WINDOW 4 /* files under way: keeps two scanning threads of clamd busy */
+#define TRIES 3	 /* sessions that one file may break */
 #define REPLY_MS 500u
-#define CONNECT_MS 30000u    /* clamd may be restarted or reload meanwhile */
+#define CONNECT_MS 30000u /* clamd may be restarted or reload meanwhile */
 #define PAUSE_US 200000u
 
 struct pending {
@@ -29,7 +29,7 @@ struct job {
 	struct link link;
 	struct pending p[WINDOW];
 	size_t n, window;
-	bool end;                /* of the walk */
+	bool end; /* of the walk */
 };
 
 static void
@@ -93,7 +93,8 @@ connected(struct job *j)
 			break;
 		if (clock_mono_ms() >= until || e == ERR_INVAL) {
 			j->s->err = fault_set(&j->s->fault, ERR_UNREACHABLE,
-			    "clamd at %s cannot be reached; is it running, and may this user connect?",
+			    "clamd at %s cannot be reached; is it running, and may this user "
+			    "connect?",
 			    j->s->c->socket);
 			return false;
 		}

@@ -67,7 +67,8 @@ spawn(const struct command *c, int file, int out)
 	if (k == 0)
 		k = posix_spawn_file_actions_adddup2(&actions, file, FILE_DESCRIPTOR);
 	if (k == 0)
-		k = posix_spawn(&pid, c->argv[0], &actions, NULL, (char **)(uintptr_t)c->argv, environment);
+		k = posix_spawn(
+		    &pid, c->argv[0], &actions, NULL, (char **)(uintptr_t)c->argv, environment);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return k == 0 ? pid : -1;
 }
@@ -88,8 +89,8 @@ scan_file(struct scan *s, const struct command *c, struct walk_file *f)
 	(void)close(pipe_fd[1]);
 	if (pid < 0) {
 		(void)close(pipe_fd[0]);
-		s->err = fault_set(&s->fault, ERR_NOTFOUND, "the scan command %s cannot be started",
-		    c->argv[0]);
+		s->err = fault_set(
+		    &s->fault, ERR_NOTFOUND, "the scan command %s cannot be started", c->argv[0]);
 		scan_failed(s, f, "not scanned");
 		return;
 	}
@@ -101,7 +102,8 @@ scan_file(struct scan *s, const struct command *c, struct walk_file *f)
 		;
 	command_first_word(name, sizeof name, out);
 	if (!whole)
-		scan_failed(s, f, atomic_load(&s->stop) ? "the scan was stopped" : "the engine takes too long");
+		scan_failed(s, f,
+		    atomic_load(&s->stop) ? "the scan was stopped" : "the engine takes too long");
 	else if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
 		scan_failed(s, f, "the scan command failed");
 	else if (name[0] != '\0')
@@ -117,7 +119,8 @@ scan_by_command(struct scan *s)
 	struct command c;
 
 	if (command_make(&c, s->c->scan, s->c->set, "/proc/self/fd/3") != OK) {
-		s->err = fault_set(&s->fault, ERR_INVAL, "the scan command is not usable; see [engine] "
+		s->err = fault_set(&s->fault, ERR_INVAL,
+		    "the scan command is not usable; see [engine] "
 		    "command_scan");
 		command_free(&c);
 		return;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 static enum err
-read_list(const cJSON *o, const char *name, bool absolute, const char **out, size_t *n,
-    struct fault *f)
+read_list(
+    const cJSON *o, const char *name, bool absolute, const char **out, size_t *n, struct fault *f)
 {
 	const cJSON *list = json_get(o, name), *item;
 
@@ -16,12 +16,15 @@ read_list(const cJSON *o, const char *name, bool absolute, const char **out, siz
 		return OK;
 	if (!cJSON_IsArray(list))
 		return fault_set(f, ERR_PARSE, "member '%s' must be a list", name);
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		if (!cJSON_IsString(item) || item->valuestring[0] == '\0' ||
 		    (absolute && item->valuestring[0] != '/'))
-			return fault_set(f, ERR_INVAL, "member '%s' must hold absolute paths", name);
+			return fault_set(
+			    f, ERR_INVAL, "member '%s' must hold absolute paths", name);
 		if (*n == SCAN_PATHS)
-			return fault_set(f, ERR_TOOBIG, "member '%s' has more than %d items", name, SCAN_PATHS);
+			return fault_set(
+			    f, ERR_TOOBIG, "member '%s' has more than %d items", name, SCAN_PATHS);
 		out[(*n)++] = item->valuestring;
 	}
 	return OK;
@@ -89,7 +92,8 @@ scan_config_read(struct scan_config *c, const cJSON *message, struct fault *f)
 	if (e == OK)
 		e = json_opt_bool(c->tree, "background", true, &c->background, f);
 	if (e == OK)
-		e = json_opt_bool(c->tree, "require_confinement", false, &c->require_confinement, f);
+		e = json_opt_bool(
+		    c->tree, "require_confinement", false, &c->require_confinement, f);
 	return e;
 }
 

@@ -13,12 +13,12 @@
 #define SCAN_PATHS 64
 
 struct scan_config {
-	cJSON *tree;                     /* owns the text below */
+	cJSON *tree; /* owns the text below */
 	const char *paths[SCAN_PATHS], *exclude[SCAN_PATHS];
 	size_t n_paths, n_exclude;
-	bool command;                    /* engine: a command instead of clamd */
-	const char *socket;              /* clamd */
-	const char *scan;                /* command line with {set} and {file} */
+	bool command;	    /* engine: a command instead of clamd */
+	const char *socket; /* clamd */
+	const char *scan;   /* command line with {set} and {file} */
 	const char *set;
 	bool cross_mounts, require_confinement, background;
 	uint64_t max_file, max_files, file_ms;

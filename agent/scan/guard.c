@@ -9,8 +9,11 @@ guard_apply(const struct scan_config *c, struct confine_report *out, struct faul
 {
 	struct confine_path paths[] = { { "/", CONFINE_READ | (c->command ? CONFINE_EXEC : 0u) },
 		{ "/dev/null", CONFINE_READ | CONFINE_WRITE } };
-	const struct confine_spec spec = { .paths = paths, .path_count = 2, .may_connect = true,
-		.unix_only = true, .may_exec = c->command };
+	const struct confine_spec spec = { .paths = paths,
+		.path_count = 2,
+		.may_connect = true,
+		.unix_only = true,
+		.may_exec = c->command };
 
 	return confine_apply(&spec, out, f);
 }

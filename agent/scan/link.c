@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SLICE_MS 100      /* how late a stop may be seen */
+#define SLICE_MS 100 /* how late a stop may be seen */
 #define SEND_MS 60000
 
 void

@@ -1,6 +1,6 @@
 /* link.h - a session with clamd over its unix socket: descriptors go, verdicts come (FILDES inside
- * IDSESSION, clamd(8)). clamd reads through the descriptor and needs no permission of its own. Blocking,
- * one thread; waits end early when *stop becomes true. */
+ * IDSESSION, clamd(8)). clamd reads through the descriptor and needs no permission of its own.
+ * Blocking, one thread; waits end early when *stop becomes true. */
 #ifndef ATALAIA_SCAN_LINK_H
 #define ATALAIA_SCAN_LINK_H
 
@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 struct link {
-	int fd;                  /* -1: not connected */
-	uint32_t next_id;        /* clamd counts the commands of a session from 1 */
+	int fd;		  /* -1: not connected */
+	uint32_t next_id; /* clamd counts the commands of a session from 1 */
 	struct buf in;
 	const atomic_bool *stop;
 };

@@ -1,5 +1,5 @@
-/* main.c - atalaia-scan: a child of the agent, only while a scan runs. Order of the start: basics, config,
- * confinement, only then the first thread (common/os/confine.h says why). */
+/* main.c - atalaia-scan: a child of the agent, only while a scan runs. Order of the start: basics,
+ * config, confinement, only then the first thread (common/os/confine.h says why). */
 #include "config.h"
 #include "guard.h"
 #include "outbox.h"
@@ -23,14 +23,14 @@
 struct program {
 	uv_loop_t loop;
 	uv_async_t news;
-	uv_timer_t again;        /* the agent does not read: try the same message later */
+	uv_timer_t again; /* the agent does not read: try the same message later */
 	uv_signal_t term;
 	uv_work_t work;
 	struct childctl *link;
 	struct scan_config config;
 	struct outbox outbox;
 	struct scan scan;
-	cJSON *held;             /* message that did not go */
+	cJSON *held; /* message that did not go */
 	bool configured, working, ran, lost, closed;
 	int status;
 };
@@ -108,7 +108,8 @@ run(uv_work_t *w)
 	const char *hole = getenv("ATALAIA_SCAN_PROBE") != NULL ? guard_probe() : NULL;
 
 	if (getenv("ATALAIA_SCAN_PROBE") != NULL)
-		log_info("scan.confinement", "broken=%s thread=pool", hole != NULL ? log_q(hole) : "none");
+		log_info("scan.confinement", "broken=%s thread=pool",
+		    hole != NULL ? log_q(hole) : "none");
 	scan_run(&p->scan);
 	outbox_put(&p->outbox, scan_result(&p->scan));
 }
@@ -227,8 +228,10 @@ start(struct program *p)
 static void
 usage(void)
 {
-	(void)printf("atalaia-scan %s: scans files for atalaia-agent, which starts it and speaks with it on "
-		     "its standard input and output.\n", ATALAIA_VERSION);
+	(void)printf(
+	    "atalaia-scan %s: scans files for atalaia-agent, which starts it and speaks with it on "
+	    "its standard input and output.\n",
+	    ATALAIA_VERSION);
 }
 
 int
@@ -239,7 +242,9 @@ main(int argc, char **argv)
 
 	if (argc > 1) {
 		usage();
-		return strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0 ? 0 : EXIT_CONFIG;
+		return strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0
+			   ? 0
+			   : EXIT_CONFIG;
 	}
 	if (log_init("atalaia-scan", "info") != OK || confine_basics(true, &f) != OK) {
 		(void)fprintf(stderr, "atalaia-scan: %s\n", fault_text(&f));

@@ -3,8 +3,10 @@
 void
 outbox_init(struct outbox *o, void (*wake)(void *ctx), void *ctx)
 {
-	*o = (struct outbox){ .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER,
-		.wake = wake, .ctx = ctx };
+	*o = (struct outbox){ .lock = PTHREAD_MUTEX_INITIALIZER,
+		.room = PTHREAD_COND_INITIALIZER,
+		.wake = wake,
+		.ctx = ctx };
 }
 
 void

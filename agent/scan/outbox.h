@@ -1,5 +1,5 @@
-/* outbox.h - messages from the scanning thread to the loop, which alone may write to the agent. Bounded:
- * the scan waits while the agent does not read. */
+/* outbox.h - messages from the scanning thread to the loop, which alone may write to the agent.
+ * Bounded: the scan waits while the agent does not read. */
 #ifndef ATALAIA_SCAN_OUTBOX_H
 #define ATALAIA_SCAN_OUTBOX_H
 

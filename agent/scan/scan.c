@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #define PROGRESS_MS 300u
-#define TOLD_MAX 1000u                  /* unreadable files named one by one; the rest are counted */
-#define HASH_MAX (256ull << 20)         /* a larger detected file is not hashed: the scan goes on */
+#define TOLD_MAX 1000u		/* unreadable files named one by one; the rest are counted */
+#define HASH_MAX (256ull << 20) /* a larger detected file is not hashed: the scan goes on */
 
 /* A path is bytes; JSON is text. What is no UTF-8 is shown escaped and sent exactly beside it. */
 static enum err
@@ -237,8 +237,11 @@ cJSON *
 scan_result(const struct scan *s)
 {
 	cJSON *m = childctl_new("result");
-	enum err e = m == NULL ? ERR_NOMEM : json_add_string(m, "outcome",
-	    s->err == OK ? "done" : s->err == ERR_CANCELED ? "canceled" : "failed");
+	enum err e = m == NULL ? ERR_NOMEM
+			       : json_add_string(m, "outcome",
+				     s->err == OK	      ? "done"
+				     : s->err == ERR_CANCELED ? "canceled"
+							      : "failed");
 
 	if (e == OK)
 		e = json_add_u64(m, "files", s->files);

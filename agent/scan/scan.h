@@ -1,5 +1,5 @@
-/* scan.h - one scan from the first file to the result. scan_run blocks in its own thread; messages leave
- * by the outbox. */
+/* scan.h - one scan from the first file to the result. scan_run blocks in its own thread; messages
+ * leave by the outbox. */
 #ifndef ATALAIA_SCAN_SCAN_H
 #define ATALAIA_SCAN_SCAN_H
 
@@ -16,14 +16,14 @@ struct scan {
 	atomic_bool stop;
 	struct walk *walk;
 	uint64_t files, bytes, found, unreadable, told, began, progress_ms;
-	enum err err;            /* OK done, ERR_CANCELED, else failed */
+	enum err err; /* OK done, ERR_CANCELED, else failed */
 	struct fault fault;
 };
 
 void scan_init(struct scan *s, const struct scan_config *c, struct outbox *out);
 void scan_run(struct scan *s);
-void scan_cancel(struct scan *s);        /* any thread */
-cJSON *scan_result(const struct scan *s);/* after scan_run; NULL on no memory */
+void scan_cancel(struct scan *s);	  /* any thread */
+cJSON *scan_result(const struct scan *s); /* after scan_run; NULL on no memory */
 
 /* --- for the two ways to scan --- */
 /* The next file, or NULL-path at the end or when the scan must stop. */

@@ -16,7 +16,7 @@
 
 struct level {
 	DIR *dir;
-	size_t path_len;         /* of this folder in `path` */
+	size_t path_len; /* of this folder in `path` */
 };
 
 struct walk {
@@ -24,7 +24,7 @@ struct walk {
 	void (*unread)(void *ctx, const char *path, const char *error);
 	void *ctx;
 	size_t next_path;
-	dev_t dev;               /* of the path that is walked */
+	dev_t dev; /* of the path that is walked */
 	struct level level[LIMIT_SCAN_DEPTH];
 	size_t depth;
 	struct buf path;
@@ -120,7 +120,8 @@ enter(struct walk *w, int fd)
 	DIR *dir = w->depth < w->c->max_depth ? fdopendir(fd) : NULL;
 
 	if (dir == NULL) {
-		w->unread(w->ctx, buf_text(&w->path), w->depth < w->c->max_depth ? "unreadable" : "too deep");
+		w->unread(w->ctx, buf_text(&w->path),
+		    w->depth < w->c->max_depth ? "unreadable" : "too deep");
 		(void)close(fd);
 		return OK;
 	}
@@ -150,8 +151,8 @@ take_file(struct walk *w, int fd, const struct stat *st, struct walk_file *out)
 	return OK;
 }
 
-/* The name was looked at before it was opened, because opening a device has effects; it is looked at
- * again because it may have been exchanged in between. */
+/* The name was looked at before it was opened, because opening a device has effects; it is looked
+ * at again because it may have been exchanged in between. */
 static enum err
 visit(struct walk *w, int dirfd, const char *name, bool top, struct walk_file *out)
 {
@@ -230,8 +231,9 @@ next_path(struct walk *w, struct walk_file *out)
 	e = buf_append(&w->path, path, n);
 	if (e != OK)
 		return e == ERR_TOOBIG ? ERR_AGAIN : e;
-	return walk_excluded(w->c, buf_text(&w->path)) ? ERR_AGAIN
-						       : visit(w, AT_FDCWD, buf_text(&w->path), true, out);
+	return walk_excluded(w->c, buf_text(&w->path))
+		   ? ERR_AGAIN
+		   : visit(w, AT_FDCWD, buf_text(&w->path), true, out);
 }
 
 enum err

@@ -1,5 +1,5 @@
-/* walk.h - regular files below some paths, one after the other, opened by descriptors all the way: no
- * link is followed, no other mount entered unless asked. Blocking; one thread. */
+/* walk.h - regular files below some paths, one after the other, opened by descriptors all the way:
+ * no link is followed, no other mount entered unless asked. Blocking; one thread. */
 #ifndef ATALAIA_SCAN_WALK_H
 #define ATALAIA_SCAN_WALK_H
 
@@ -11,8 +11,8 @@
 struct walk;
 
 struct walk_file {
-	char *path;              /* the receiver frees */
-	int fd;                  /* the receiver closes */
+	char *path; /* the receiver frees */
+	int fd;	    /* the receiver closes */
 	uint64_t size, dev, ino;
 	int64_t mtime;
 };
@@ -24,8 +24,8 @@ void walk_close(struct walk *w); /* NULL is fine */
 /* ERR_NOTFOUND: no more files. ERR_NOMEM. */
 MUST_CHECK enum err walk_next(struct walk *w, struct walk_file *out);
 
-/* Pure: is this path excluded? An item with * ? or [ is a pattern for the whole path (fnmatch(3)), any
- * other names a folder or file with everything below. */
+/* Pure: is this path excluded? An item with * ? or [ is a pattern for the whole path (fnmatch(3)),
+ * any other names a folder or file with everything below. */
 bool walk_excluded(const struct scan_config *c, const char *path);
 
 #endif

@@ -9,8 +9,9 @@
 
 /* Bytes that programs can still get without swapping. Blocking but short (reads /proc/meminfo). */
 MUST_CHECK enum err mem_available(uint64_t *bytes);
-/* A file without a name that holds these bytes, at offset 0; O_CLOEXEC; the caller closes it. A child
- * that inherits it as descriptor N opens it as /proc/self/fd/N. name is for debuggers only. */
+/* A file without a name that holds these bytes, at offset 0; O_CLOEXEC; the caller closes it. A
+ * child that inherits it as descriptor N opens it as /proc/self/fd/N. name is for debuggers only.
+ */
 MUST_CHECK enum err mem_file(const char *name, const void *p, size_t n, int *fd);
 
 #endif

@@ -13,5 +13,6 @@ nice_background(void)
 {
 	if (setpriority(PRIO_PROCESS, 0, 15) != 0)
 		return;
-	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
+	(void)syscall(
+	    SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
 }

@@ -84,9 +84,10 @@ clamd_parse(struct clamd_reply *out, const char *p, size_t n, bool session)
 		out->kind = CLAMD_CLEAN;
 	} else {
 		out->kind = ends_with(p, n, "ERROR", &rest) || text_eq(p, n, "UNKNOWN COMMAND") ||
-			    text_eq(p, n, "COMMAND UNAVAILABLE") || text_eq(p, n, "COMMAND READ TIMED OUT")
-			? CLAMD_FAILED
-			: CLAMD_OTHER;
+				    text_eq(p, n, "COMMAND UNAVAILABLE") ||
+				    text_eq(p, n, "COMMAND READ TIMED OUT")
+				? CLAMD_FAILED
+				: CLAMD_OTHER;
 	}
 	return OK;
 }
@@ -112,7 +113,8 @@ clamd_marker_content(struct buf *out, const char *feed, uint64_t version)
 static enum err
 put_length(struct buf *out, size_t n)
 {
-	const uint8_t be[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+	const uint8_t be[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
+		(uint8_t)n };
 
 	return buf_append(out, be, sizeof be);
 }

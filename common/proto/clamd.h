@@ -1,5 +1,5 @@
-/* clamd.h - clamd's protocol (clamd(8), z-form: requests and replies end with NUL) as pure functions.
- * Used by the agent and by atalaia-scan. */
+/* clamd.h - clamd's protocol (clamd(8), z-form: requests and replies end with NUL) as pure
+ * functions. Used by the agent and by atalaia-scan. */
 #ifndef ATALAIA_PROTO_CLAMD_H
 #define ATALAIA_PROTO_CLAMD_H
 
@@ -10,23 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLAMD_NAME 256       /* of a signature, NUL included */
+#define CLAMD_NAME 256 /* of a signature, NUL included */
 
 enum clamd_kind {
-	CLAMD_CLEAN,         /* "stream: OK" */
-	CLAMD_FOUND,         /* "fd[7]: Eicar-Test FOUND" */
-	CLAMD_FAILED,        /* "... ERROR" and every refusal */
+	CLAMD_CLEAN,  /* "stream: OK" */
+	CLAMD_FOUND,  /* "fd[7]: Eicar-Test FOUND" */
+	CLAMD_FAILED, /* "... ERROR" and every refusal */
 	CLAMD_PONG,
 	CLAMD_RELOADING,
-	CLAMD_VERSION,       /* "ClamAV 1.0.7/27000/Mon ..." */
+	CLAMD_VERSION, /* "ClamAV 1.0.7/27000/Mon ..." */
 	CLAMD_OTHER,
 };
 
 struct clamd_reply {
 	enum clamd_kind kind;
-	bool has_id;             /* of a session: "12: stream: OK" */
+	bool has_id; /* of a session: "12: stream: OK" */
 	uint32_t id;
-	char text[CLAMD_NAME];   /* signature, version or what went wrong; control bytes as \xHH */
+	char text[CLAMD_NAME]; /* signature, version or what went wrong; control bytes as \xHH */
 };
 
 /* One reply without its NUL (a trailing newline is ignored). session: an id must be in front.

@@ -1,4 +1,5 @@
-/* event.c - one CloudEvent: names, the rules of the specification, and what an agent's event adds. */
+/* event.c - one CloudEvent: names, the rules of the specification, and what an agent's event adds.
+ */
 #include "proto/event.h"
 
 #include "base/clock.h"
@@ -31,7 +32,8 @@ event_class_parse(const char *word, enum event_class *out)
 bool
 event_is_epoch(const char *text)
 {
-	return strlen(text) == EVENT_EPOCH - 1 && strspn(text, "0123456789abcdef") == EVENT_EPOCH - 1;
+	return strlen(text) == EVENT_EPOCH - 1 &&
+	       strspn(text, "0123456789abcdef") == EVENT_EPOCH - 1;
 }
 
 enum err
@@ -73,7 +75,7 @@ is_attribute_name(const char *name)
 	size_t n = strlen(name);
 
 	return n > 0 && n <= LIMIT_EVENT_NAME &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") == n;
 }
 
 static enum err
@@ -120,20 +122,24 @@ static enum err
 check_extension(const cJSON *m, struct fault *f)
 {
 	if (!is_attribute_name(m->string))
-		return fault_set(f, ERR_PARSE, "an attribute's name must be 1 to %d lower-case letters "
-		    "or digits", LIMIT_EVENT_NAME);
+		return fault_set(f, ERR_PARSE,
+		    "an attribute's name must be 1 to %d lower-case letters "
+		    "or digits",
+		    LIMIT_EVENT_NAME);
 	if (cJSON_IsNull(m) || cJSON_IsBool(m))
 		return OK;
 	if (cJSON_IsNumber(m)) {
 		if (m->valuedouble >= -2147483648.0 && m->valuedouble <= 2147483647.0 &&
 		    m->valuedouble == (double)(int64_t)m->valuedouble)
 			return OK;
-		return fault_set(f, ERR_PARSE, "member '%s' must be a whole number of 32 bits",
-		    m->string);
+		return fault_set(
+		    f, ERR_PARSE, "member '%s' must be a whole number of 32 bits", m->string);
 	}
 	if (!cJSON_IsString(m))
-		return fault_set(f, ERR_PARSE, "member '%s' must be text, a number or true or false; "
-		    "structure belongs into 'data'", m->string);
+		return fault_set(f, ERR_PARSE,
+		    "member '%s' must be text, a number or true or false; "
+		    "structure belongs into 'data'",
+		    m->string);
 	return m->valuestring[0] == '\0' ? OK : check_text(m, f);
 }
 
@@ -179,9 +185,11 @@ event_check(const cJSON *event, struct fault *f)
 	for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
 		if (members[i].required && json_get(event, members[i].name) == NULL)
 			return fault_set(f, ERR_PARSE, "member '%s' is missing", members[i].name);
-	cJSON_ArrayForEach(m, event) {
+	cJSON_ArrayForEach(m, event)
+	{
 		if (++n > LIMIT_EVENT_MEMBERS)
-			return fault_set(f, ERR_TOOBIG, "more than %d members", LIMIT_EVENT_MEMBERS);
+			return fault_set(
+			    f, ERR_TOOBIG, "more than %d members", LIMIT_EVENT_MEMBERS);
 		e = check_member(m, f);
 		if (e != OK)
 			return e;
@@ -189,7 +197,8 @@ event_check(const cJSON *event, struct fault *f)
 	if (strcmp(json_get(event, "specversion")->valuestring, "1.0") != 0)
 		return fault_set(f, ERR_PARSE, "member 'specversion' must be \"1.0\"");
 	if (json_get(event, "data") != NULL && json_get(event, "data_base64") != NULL)
-		return fault_set(f, ERR_PARSE, "members 'data' and 'data_base64' exclude each other");
+		return fault_set(
+		    f, ERR_PARSE, "members 'data' and 'data_base64' exclude each other");
 	return OK;
 }
 

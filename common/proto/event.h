@@ -12,12 +12,12 @@
  *   atalaiaid, atalaiasource  what the local sender called the event and itself
  *
  * POST /v1/events on 2225 takes a JSON array of these and answers
- *   200 {"acks":{"<class>":{"epoch":"..","seq":N}, ..}}  stored for good up to N, one member for each
- *       class in the batch; an event that is known under (agent, epoch, class, seq) with the same id
+ *   200 {"acks":{"<class>":{"epoch":"..","seq":N}, ..}}  stored for good up to N, one member for
+ * each class in the batch; an event that is known under (agent, epoch, class, seq) with the same id
  *       counts as stored
  *   400 problem + "index": K   the batch is refused because of its K-th event (from 0)
- *   409 problem, code "event-conflict": a known (epoch, class, seq) has another id: the agent's disk
- *       was restored; nothing of the batch is stored; the agent opens a new epoch and sends again
+ *   409 problem, code "event-conflict": a known (epoch, class, seq) has another id: the agent's
+ * disk was restored; nothing of the batch is stored; the agent opens a new epoch and sends again
  *   413 too large: the agent halves     429, 503 with Retry-After: later
  * and offers compression by answering any request with "Accept-Encoding: gzip" (RFC 7694). */
 #ifndef ATALAIA_PROTO_EVENT_H
@@ -71,7 +71,8 @@ void event_list_free(struct event_list *l);
  * names of letters and digits with simple values, not both data and data_base64. */
 MUST_CHECK enum err event_check(const cJSON *event, struct fault *f);
 
-/* What the receiver of an agent's batch needs. Borrowed from the tree. ERR_PARSE with a sentence. */
+/* What the receiver of an agent's batch needs. Borrowed from the tree. ERR_PARSE with a sentence.
+ */
 struct event_key {
 	enum event_class class;
 	const char *epoch, *id, *source, *type, *time;
@@ -82,22 +83,24 @@ MUST_CHECK enum err event_key_read(const cJSON *event, struct event_key *out, st
 /* --- stamping and sending --- */
 struct event_stamp {
 	enum event_class class;
-	const char *id;      /* UUIDv7 */
-	int64_t time_ms;     /* used when the event has no time of its own */
-	bool local;          /* came by 2227: uid is known */
+	const char *id;	 /* UUIDv7 */
+	int64_t time_ms; /* used when the event has no time of its own */
+	bool local;	 /* came by 2227: uid is known */
 	uint32_t uid;
-	int32_t pid;         /* < 0: unknown */
+	int32_t pid; /* < 0: unknown */
 };
 /* Writes the stored form of an event: the members of the object without braces, and without
- * specversion, source, epoch and sequence, which are added when it is sent. The event is not changed.
- * ERR_TOOBIG past out->max. Members that begin with "atalaia" are dropped: only we write those. */
-MUST_CHECK enum err event_store_form(const cJSON *event, const struct event_stamp *s,
-    struct buf *out);
+ * specversion, source, epoch and sequence, which are added when it is sent. The event is not
+ * changed. ERR_TOOBIG past out->max. Members that begin with "atalaia" are dropped: only we write
+ * those. */
+MUST_CHECK enum err event_store_form(
+    const cJSON *event, const struct event_stamp *s, struct buf *out);
 /* The whole object again. */
 MUST_CHECK enum err event_send_form(struct buf *out, const void *stored, size_t n,
     const char *source, const char *epoch, uint32_t seq);
 /* Id and time of a stored form. ERR_PARSE: we did not write it. */
-MUST_CHECK enum err event_stored_read(const void *p, size_t n, char id[UUID_TEXT], int64_t *time_ms);
+MUST_CHECK enum err event_stored_read(
+    const void *p, size_t n, char id[UUID_TEXT], int64_t *time_ms);
 /* "atalaia://<org>/agent/<uuid>" */
 MUST_CHECK enum err event_source(struct buf *out, const char *org, const char *agent);
 
@@ -108,8 +111,8 @@ struct event_ack {
 	uint32_t seq;
 };
 /* Unknown classes are ignored. ERR_PARSE when it is no ack document. */
-MUST_CHECK enum err event_acks_parse(struct event_ack out[EVENT_CLASSES], const char *p, size_t n,
-    struct fault *f);
+MUST_CHECK enum err event_acks_parse(
+    struct event_ack out[EVENT_CLASSES], const char *p, size_t n, struct fault *f);
 MUST_CHECK enum err event_acks_print(struct buf *out, const struct event_ack acks[EVENT_CLASSES]);
 
 #endif

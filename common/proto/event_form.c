@@ -1,6 +1,6 @@
-/* event_form.c - an event as the spool keeps it, and as it is sent. What only the sender knows at the
- * moment of sending (who we are, epoch, sequence) is added then, so that a new epoch or an enrolment
- * changes nothing that is stored. */
+/* event_form.c - an event as the spool keeps it, and as it is sent. What only the sender knows at
+ * the moment of sending (who we are, epoch, sequence) is added then, so that a new epoch or an
+ * enrolment changes nothing that is stored. */
 #include "proto/event.h"
 
 #include "base/clock.h"
@@ -45,11 +45,13 @@ put_time(struct buf *out, const cJSON *event, int64_t now)
 static enum err
 put_rest(struct buf *out, const cJSON *event)
 {
-	static const char *const ours[] = { "specversion", "id", "source", "time", "datacontenttype" };
+	static const char *const ours[] = { "specversion", "id", "source", "time",
+		"datacontenttype" };
 	const cJSON *m;
 	enum err e = OK;
 
-	cJSON_ArrayForEach(m, event) {
+	cJSON_ArrayForEach(m, event)
+	{
 		bool skip = cJSON_IsNull(m) || text_starts(m->string, "atalaia");
 
 		for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
@@ -91,7 +93,8 @@ event_store_form(const cJSON *event, const struct event_stamp *s, struct buf *ou
 		e = put_time(out, event, s->time_ms);
 	if (json_get_string(event, "datacontenttype", &type, NULL) != OK)
 		type = "application/json";
-	if (e == OK && (json_get(event, "datacontenttype") != NULL || json_get(event, "data") != NULL))
+	if (e == OK &&
+	    (json_get(event, "datacontenttype") != NULL || json_get(event, "data") != NULL))
 		e = put_text(out, "datacontenttype", type);
 	if (e == OK)
 		e = put_text(out, "atalaiaclass", event_class_word(s->class));
@@ -114,7 +117,8 @@ event_send_form(struct buf *out, const void *stored, size_t n, const char *sourc
 	if (e == OK)
 		e = buf_append(out, stored, n);
 	if (e == OK)
-		e = buf_printf(out, ",\"atalaiaepoch\":\"%s\",\"atalaiaseq\":%" PRIu32 "}", epoch, seq);
+		e = buf_printf(
+		    out, ",\"atalaiaepoch\":\"%s\",\"atalaiaseq\":%" PRIu32 "}", epoch, seq);
 	if (e != OK) { /* all or nothing: the batch goes on without it */
 		out->len = before;
 		if (out->data != NULL)
@@ -138,7 +142,8 @@ event_stored_read(const void *p, size_t n, char id[UUID_TEXT], int64_t *time_ms)
 	id[UUID_TEXT - 1] = '\0';
 	at += sizeof second - 1;
 	end = memchr(text + at, '"', n - at);
-	return end == NULL ? ERR_PARSE : clock_parse(text + at, (size_t)(end - (text + at)), time_ms);
+	return end == NULL ? ERR_PARSE
+			   : clock_parse(text + at, (size_t)(end - (text + at)), time_ms);
 }
 
 enum err

@@ -19,8 +19,9 @@ skip_space(const char *p, size_t at, size_t end)
 	return at;
 }
 
-/* One element of the array in p from *at, which is behind '[' or ','. Moves *at behind the element's
- * end. False when limit comes first. Strings and nesting only: the scan checks the rest. */
+/* One element of the array in p from *at, which is behind '[' or ','. Moves *at behind the
+ * element's end. False when limit comes first. Strings and nesting only: the scan checks the rest.
+ */
 static bool
 next_element(const char *p, size_t limit, size_t *at, struct span *out)
 {
@@ -64,7 +65,8 @@ static enum err
 check_size(size_t bytes, struct fault *f)
 {
 	if (bytes > LIMIT_EVENT_BYTES)
-		return fault_set(f, ERR_TOOBIG, "an event is longer than %d bytes", LIMIT_EVENT_BYTES);
+		return fault_set(
+		    f, ERR_TOOBIG, "an event is longer than %d bytes", LIMIT_EVENT_BYTES);
 	return OK;
 }
 
@@ -129,7 +131,8 @@ parse_lines(struct event_list *out, const char *p, size_t n, size_t max, struct 
 		w->offset = text;
 		if (text < end) {
 			e = check_size(end - text, f);
-			if (e == OK && (e = json_scan(p + text, end - text, JSON_EVENT, &where, f)) != OK)
+			if (e == OK &&
+			    (e = json_scan(p + text, end - text, JSON_EVENT, &where, f)) != OK)
 				w->offset = text + where;
 			if (e == OK)
 				e = parse_one(out, p + text, end - text, max, f);

@@ -12,12 +12,12 @@
 
 struct spool {
 	uv_loop_t *loop;
-	uv_timer_t group, care;      /* the end of a group's wait; reports and the disk room */
+	uv_timer_t group, care; /* the end of a group's wait; reports and the disk room */
 	uv_work_t work;
-	struct spool_db *db;         /* worker only while a round runs */
+	struct spool_db *db; /* worker only while a round runs */
 	struct spool_worker worker;
 	struct spool_op *head, **tail;
-	struct spool_op *round;      /* with the worker */
+	struct spool_op *round; /* with the worker */
 	uint64_t pending, pending_bytes, commits, commit_errors;
 	struct spool_state state;
 	uint64_t quota[SPOOL_CLASSES];
@@ -107,16 +107,17 @@ round_done(uv_work_t *w, int status)
 		start_round(sp);
 }
 
-/* Takes the next round from the queue: one reading operation, or writing ones up to the group's size. */
+/* Takes the next round from the queue: one reading operation, or writing ones up to the group's
+ * size. */
 static struct spool_op *
 take_round(struct spool *sp)
 {
 	struct spool_op *first = sp->head, *op = first;
 	size_t events = first->n, bytes = first->bytes.len;
 
-	while (first->kind != SPOOL_OP_READ && op->next != NULL && op->next->kind != SPOOL_OP_READ &&
-	    events + op->next->n <= SPOOL_GROUP &&
-	    bytes + op->next->bytes.len <= LIMIT_SPOOL_GROUP_BYTES) {
+	while (first->kind != SPOOL_OP_READ && op->next != NULL &&
+	       op->next->kind != SPOOL_OP_READ && events + op->next->n <= SPOOL_GROUP &&
+	       bytes + op->next->bytes.len <= LIMIT_SPOOL_GROUP_BYTES) {
 		op = op->next;
 		events += op->n;
 		bytes += op->bytes.len;
@@ -137,7 +138,8 @@ wait_ms(const struct spool *sp)
 	for (const struct spool_op *op = sp->head; op != NULL; op = op->next)
 		if (op->kind != SPOOL_OP_APPEND)
 			return 0;
-	if (sp->closing || sp->pending >= SPOOL_GROUP || sp->pending_bytes >= LIMIT_SPOOL_GROUP_BYTES)
+	if (sp->closing || sp->pending >= SPOOL_GROUP ||
+	    sp->pending_bytes >= LIMIT_SPOOL_GROUP_BYTES)
 		return 0;
 	due = sp->head->asked + SPOOL_GROUP_MS;
 	return due > now ? due - now : 0;
@@ -170,7 +172,8 @@ start_round(struct spool *sp)
 	sp->round = take_round(sp);
 	sp->running = true;
 	sp->work.data = sp;
-	(void)uv_queue_work(sp->loop, &sp->work, round_work, round_done); /* fails only without a function */
+	(void)uv_queue_work(
+	    sp->loop, &sp->work, round_work, round_done); /* fails only without a function */
 }
 
 static void
@@ -192,7 +195,7 @@ care_due(uv_timer_t *t)
 	struct spool_op *op;
 	bool wanted = !sp->state.reserved;
 
-	for (unsigned class = 0; class < SPOOL_CLASSES; class++)
+	for (unsigned class = 0; class < SPOOL_CLASSES; class ++)
 		wanted = wanted || sp->state.class[class].unreported;
 	if (!wanted || sp->closing)
 		return;
@@ -202,8 +205,8 @@ care_due(uv_timer_t *t)
 }
 
 enum err
-spool_open(struct spool **out, const struct spool_options *o, struct spool_opened *opened,
-    struct fault *f)
+spool_open(
+    struct spool **out, const struct spool_options *o, struct spool_opened *opened, struct fault *f)
 {
 	struct spool *sp = calloc(1, sizeof *sp);
 	uint32_t every = o->report_ms > 0 ? o->report_ms : SPOOL_REPORT_MS;
@@ -220,8 +223,12 @@ spool_open(struct spool **out, const struct spool_options *o, struct spool_opene
 	sp->loop = o->loop;
 	sp->tail = &sp->head;
 	memcpy(sp->quota, o->quota, sizeof sp->quota);
-	sp->worker = (struct spool_worker){ .db = sp->db, .report = o->report, .ctx = o->ctx,
-		.report_class = o->report_class, .report_ms = every, .reserve_ms = RESERVE_AGAIN_MS };
+	sp->worker = (struct spool_worker){ .db = sp->db,
+		.report = o->report,
+		.ctx = o->ctx,
+		.report_class = o->report_class,
+		.report_ms = every,
+		.reserve_ms = RESERVE_AGAIN_MS };
 	spool_db_state(sp->db, &sp->state);
 	(void)uv_timer_init(sp->loop, &sp->group);
 	(void)uv_timer_init(sp->loop, &sp->care);

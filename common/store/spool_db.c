@@ -18,11 +18,13 @@ const char *const spool_steps[] = {
 	"CREATE TABLE event0 (seq INTEGER PRIMARY KEY, added INTEGER NOT NULL, body BLOB NOT NULL);"
 	"CREATE TABLE event1 (seq INTEGER PRIMARY KEY, added INTEGER NOT NULL, body BLOB NOT NULL);"
 	"CREATE TABLE event2 (seq INTEGER PRIMARY KEY, added INTEGER NOT NULL, body BLOB NOT NULL);"
-	"CREATE TABLE class (class INTEGER PRIMARY KEY, base INTEGER NOT NULL, next INTEGER NOT NULL,"
+	"CREATE TABLE class (class INTEGER PRIMARY KEY, base INTEGER NOT NULL, next INTEGER NOT "
+	"NULL,"
 	" dropped INTEGER NOT NULL, dead INTEGER NOT NULL);"
 	"INSERT INTO class VALUES (0,0,1,0,0),(1,0,1,0,0),(2,0,1,0,0);"
 	"CREATE TABLE spool (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL);"
-	"CREATE TABLE dropped (class INTEGER, epoch TEXT, first INTEGER, last INTEGER, count INTEGER,"
+	"CREATE TABLE dropped (class INTEGER, epoch TEXT, first INTEGER, last INTEGER, count "
+	"INTEGER,"
 	" bytes INTEGER, since INTEGER, until INTEGER, PRIMARY KEY (class, epoch));"
 	"CREATE TABLE dead (id INTEGER PRIMARY KEY, class INTEGER, epoch TEXT, seq INTEGER,"
 	" added INTEGER, died INTEGER, why TEXT, body BLOB);",
@@ -66,8 +68,8 @@ load_epoch(struct spool_db *db, struct fault *f)
 static enum err
 load_counts(struct spool_db *db, unsigned class, struct fault *f)
 {
-	static const char *const text[] =
-	    SPOOL_EACH("SELECT count(*), total(length(body)), coalesce(max(seq), 0) FROM event", "");
+	static const char *const text[] = SPOOL_EACH(
+	    "SELECT count(*), total(length(body)), coalesce(max(seq), 0) FROM event", "");
 	struct spool_class *c = &db->live.class[class];
 	struct sql_stmt *s;
 	int64_t last;
@@ -96,7 +98,8 @@ load_class(struct spool_db *db, unsigned class, struct fault *f)
 	bool row;
 	enum err e;
 
-	e = sql_prepare(db->sql, "SELECT base, next, dropped, dead FROM class WHERE class = ?", &s, f);
+	e = sql_prepare(
+	    db->sql, "SELECT base, next, dropped, dead FROM class WHERE class = ?", &s, f);
 	if (e != OK)
 		return e;
 	sql_bind_u64(s, 1, class);
@@ -111,8 +114,8 @@ load_class(struct spool_db *db, unsigned class, struct fault *f)
 	}
 	sql_reset(s);
 	if (!row || c->base < 0 || c->next <= c->base)
-		return fault_set(f, ERR_PARSE, "%s: class %u has no valid counters", sql_path(db->sql),
-		    class);
+		return fault_set(
+		    f, ERR_PARSE, "%s: class %u has no valid counters", sql_path(db->sql), class);
 	e = load_counts(db, class, f);
 	if (e == OK)
 		e = spool_db_drops(db, class, &drop, f);
@@ -126,7 +129,7 @@ spool_load(struct spool_db *db, struct fault *f)
 {
 	enum err e = load_epoch(db, f);
 
-	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class++)
+	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++)
 		e = load_class(db, class, f);
 	return e;
 }
@@ -148,8 +151,8 @@ open_file(struct spool_db *db, const char *path, struct fault *f)
 	return e;
 }
 
-/* Whatever SQLite says about a file that it cannot use is damage, but for what the disk, the memory,
- * the permissions or another process explain. */
+/* Whatever SQLite says about a file that it cannot use is damage, but for what the disk, the
+ * memory, the permissions or another process explain. */
 static bool
 is_damage(enum err e)
 {
@@ -224,8 +227,9 @@ spool_db_reserve(struct spool_db *db, struct fault *f)
 	uint64_t bytes = WAL_BYTES + 2 * SPOOL_DEAD_BYTES;
 	enum err e;
 
-	for (unsigned class = 0; class < SPOOL_CLASSES; class++)
-		bytes += db->quota[class] + db->quota[class] / 4; /* pages are not filled to the end */
+	for (unsigned class = 0; class < SPOOL_CLASSES; class ++)
+		bytes +=
+		    db->quota[class] + db->quota[class] / 4; /* pages are not filled to the end */
 	e = inject("spool.reserve") ? fault_set(f, ERR_NOSPACE, "injected")
 				    : sql_room_step(db->sql, bytes, WAL_BYTES, &db->reserved, f);
 	return e;
@@ -236,14 +240,15 @@ spool_save(struct spool_db *db, struct fault *f)
 {
 	enum err e = OK;
 
-	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class++) {
+	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++) {
 		struct spool_class *c = &db->live.class[class];
 		struct sql_stmt *s;
 
 		if (!c->dirty)
 			continue;
 		e = sql_prepare(db->sql,
-		    "UPDATE class SET base = ?, next = ?, dropped = ?, dead = ? WHERE class = ?", &s, f);
+		    "UPDATE class SET base = ?, next = ?, dropped = ?, dead = ? WHERE class = ?",
+		    &s, f);
 		if (e != OK)
 			break;
 		sql_bind_i64(s, 1, c->base);
@@ -266,8 +271,9 @@ spool_db_begin(struct spool_db *db, struct fault *f)
 	db->before = db->live;
 	e = sql_begin(db->sql, f);
 	/* Sequence numbers are CloudEvents integers of 31 bits: begin anew long before they end. */
-	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class++)
-		if (db->live.class[class].next - db->live.class[class].base > SPOOL_SEQ_MAX - 100000)
+	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++)
+		if (db->live.class[class].next - db->live.class[class].base >
+		    SPOOL_SEQ_MAX - 100000)
 			e = spool_db_new_epoch(db, f);
 	if (e != OK)
 		e = sql_end(db->sql, e, f);
@@ -294,7 +300,7 @@ spool_db_new_epoch(struct spool_db *db, struct fault *f)
 	enum err e;
 
 	random_epoch(db->live.epoch);
-	for (unsigned class = 0; class < SPOOL_CLASSES; class++) {
+	for (unsigned class = 0; class < SPOOL_CLASSES; class ++) {
 		db->live.class[class].base = db->live.class[class].first - 1;
 		db->live.class[class].dirty = true;
 	}
@@ -310,7 +316,7 @@ spool_db_state(const struct spool_db *db, struct spool_state *out)
 {
 	*out = (struct spool_state){ .reserved = db->reserved };
 	memcpy(out->epoch, db->live.epoch, sizeof out->epoch);
-	for (unsigned class = 0; class < SPOOL_CLASSES; class++) {
+	for (unsigned class = 0; class < SPOOL_CLASSES; class ++) {
 		const struct spool_class *c = &db->live.class[class];
 
 		out->class[class].depth = c->depth;

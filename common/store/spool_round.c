@@ -93,7 +93,8 @@ run_append(struct spool_worker *w, struct spool_op *op, struct fault *f)
 	for (size_t i = 0; e == OK && i < op->n; i++) {
 		const struct spool_event *ev = &op->events[i];
 
-		e = spool_db_append(w->db, ev->class, w->held[ev->class], now, ev->p, ev->n, &op->seq[i], f);
+		e = spool_db_append(
+		    w->db, ev->class, w->held[ev->class], now, ev->p, ev->n, &op->seq[i], f);
 	}
 	return e;
 }
@@ -109,7 +110,7 @@ run_ack(struct spool_worker *w, struct spool_op *op, struct fault *f)
 {
 	enum err e = OK;
 
-	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class++)
+	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++)
 		if (op->upto[class] > 0)
 			e = spool_db_ack(w->db, class, op->upto[class], f);
 	return e;
@@ -129,7 +130,8 @@ run_op(struct spool_worker *w, struct spool_op *op, struct fault *f)
 	case SPOOL_OP_EPOCH:
 		return spool_db_new_epoch(w->db, f);
 	case SPOOL_OP_LOST:
-		return spool_db_lost(w->db, op->class, op->count, op->lost_bytes, clock_wall_ms(), f);
+		return spool_db_lost(
+		    w->db, op->class, op->count, op->lost_bytes, clock_wall_ms(), f);
 	case SPOOL_OP_QUOTA:
 		spool_db_quota(w->db, op->quota);
 		return OK;
@@ -157,8 +159,8 @@ report_class(struct spool_worker *w, unsigned class, struct fault *f)
 	if (e == OK)
 		e = spool_db_drop_reported(w->db, class, &d, f);
 	if (e == OK)
-		e = spool_db_append(w->db, w->report_class, w->held[w->report_class], clock_wall_ms(),
-		    body.data, body.len, &seq, f);
+		e = spool_db_append(w->db, w->report_class, w->held[w->report_class],
+		    clock_wall_ms(), body.data, body.len, &seq, f);
 	buf_free(&body);
 	return e;
 }
@@ -173,7 +175,7 @@ report_drops(struct spool_worker *w, struct fault *f)
 	if (w->report == NULL)
 		return OK;
 	spool_db_state(w->db, &state);
-	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class++) {
+	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++) {
 		if (!state.class[class].unreported)
 			continue;
 		if (w->reported[class] != 0 && now - w->reported[class] < w->report_ms)
@@ -185,15 +187,16 @@ report_drops(struct spool_worker *w, struct fault *f)
 }
 
 static enum err
-run_transaction(struct spool_worker *w, struct spool_op *first, struct spool_op *end,
-    struct fault *f)
+run_transaction(
+    struct spool_worker *w, struct spool_op *first, struct spool_op *end, struct fault *f)
 {
 	enum err e = spool_db_begin(w->db, f);
 
 	if (e != OK)
 		return e;
 	for (struct spool_op *op = first; e == OK && op != end; op = op->next)
-		if ((e = run_op(w, op, f)) == ERR_NOTFOUND) { /* a dead letter that is gone: no harm done */
+		if ((e = run_op(w, op, f)) ==
+		    ERR_NOTFOUND) { /* a dead letter that is gone: no harm done */
 			op->err = e;
 			e = OK;
 		}
@@ -239,7 +242,8 @@ pick_row(void *ctx, const struct spool_row *r)
 	struct spool_picked *item = &b->items[b->n];
 	enum err e;
 
-	*item = (struct spool_picked){ p->class, r->seq, r->added_ms, b->bytes.data + b->bytes.len, r->n };
+	*item = (struct spool_picked){ p->class, r->seq, r->added_ms, b->bytes.data + b->bytes.len,
+		r->n };
 	e = buf_append(&b->bytes, r->p, r->n); /* reserved: it does not move */
 	if (e != OK)
 		return b->n > 0 ? ERR_CANCELED : e;
@@ -255,7 +259,7 @@ run_read(struct spool_worker *w, struct spool_op *op)
 	struct spool_state state;
 
 	release(w);
-	for (p.class = 0; op->err == OK && p.class < SPOOL_CLASSES; p.class++) {
+	for (p.class = 0; op->err == OK && p.class < SPOOL_CLASSES; p.class ++) {
 		size_t used = op->batch->bytes.len;
 
 		if (op->batch->n == op->max_events || used >= op->max_bytes)
@@ -295,8 +299,8 @@ spool_round_run(struct spool_worker *w, struct spool_op *ops)
 		return;
 	}
 	for (struct spool_op *op = ops; op != NULL; op = op->next) {
-		if (op->kind == SPOOL_OP_ACK || op->kind == SPOOL_OP_DEAD || op->kind == SPOOL_OP_EPOCH ||
-		    op->kind == SPOOL_OP_RELEASE)
+		if (op->kind == SPOOL_OP_ACK || op->kind == SPOOL_OP_DEAD ||
+		    op->kind == SPOOL_OP_EPOCH || op->kind == SPOOL_OP_RELEASE)
 			release(w);
 		if (op->kind == SPOOL_OP_CARE)
 			take_room(w);

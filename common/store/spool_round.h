@@ -26,13 +26,13 @@ struct spool_op {
 	void *ctx;
 	/* append */
 	struct buf bytes;
-	struct spool_event *events;   /* point into bytes */
+	struct spool_event *events; /* point into bytes */
 	uint32_t *seq;
 	size_t n;
 	/* the others */
 	uint32_t upto[SPOOL_CLASSES];
 	unsigned class;
-	struct fault note;            /* why a letter is dead */
+	struct fault note; /* why a letter is dead */
 	uint64_t count, lost_bytes, quota[SPOOL_CLASSES];
 	size_t max_events, max_bytes;
 	struct spool_batch *batch;
@@ -43,8 +43,8 @@ struct spool_op {
 };
 
 struct spool_op *spool_op_new(enum spool_op_kind kind); /* NULL on no memory */
-MUST_CHECK enum err spool_op_append(struct spool_op **out, const struct spool_event *events,
-    size_t n, size_t bytes);
+MUST_CHECK enum err spool_op_append(
+    struct spool_op **out, const struct spool_event *events, size_t n, size_t bytes);
 void spool_op_free(struct spool_op *op);
 struct spool_batch *spool_batch_new(size_t max_events, size_t max_bytes);
 
@@ -55,9 +55,9 @@ struct spool_worker {
 	unsigned report_class;
 	uint32_t report_ms, reserve_ms;
 	uint64_t reported[SPOOL_CLASSES], reserve_tried; /* monotonic ms, 0: never */
-	uint32_t held[SPOOL_CLASSES];                    /* read and not yet answered */
+	uint32_t held[SPOOL_CLASSES];			 /* read and not yet answered */
 	uint64_t commits, errors;
-	bool more_room;          /* the reserve has another step to go */
+	bool more_room; /* the reserve has another step to go */
 };
 
 /* Carries out the list; sets err, fault and results of each. One transaction; when that fails each

@@ -53,7 +53,8 @@ record_drop(struct spool_db *db, unsigned class, uint32_t seq, uint64_t count, u
 	enum err e = sql_prepare(db->sql,
 	    "INSERT INTO dropped VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?6) ON CONFLICT DO UPDATE SET"
 	    " first = CASE WHEN first = 0 THEN ?3 ELSE first END,"
-	    " last = max(last, ?3), count = count + ?4, bytes = bytes + ?5, until = ?6", &s, f);
+	    " last = max(last, ?3), count = count + ?4, bytes = bytes + ?5, until = ?6",
+	    &s, f);
 
 	if (e != OK)
 		return e;
@@ -74,8 +75,8 @@ record_drop(struct spool_db *db, unsigned class, uint32_t seq, uint64_t count, u
 static enum err
 drop_one(struct spool_db *db, unsigned class, uint32_t held, int64_t now, struct fault *f)
 {
-	static const char *const text[] =
-	    SPOOL_EACH("SELECT seq, length(body) FROM event", " WHERE seq > ? ORDER BY seq LIMIT 1");
+	static const char *const text[] = SPOOL_EACH(
+	    "SELECT seq, length(body) FROM event", " WHERE seq > ? ORDER BY seq LIMIT 1");
 	struct spool_class *c = &db->live.class[class];
 	struct sql_stmt *s;
 	uint64_t bytes;
@@ -93,8 +94,10 @@ drop_one(struct spool_db *db, unsigned class, uint32_t held, int64_t now, struct
 	bytes = sql_u64(s, 1);
 	sql_reset(s);
 	if (!row)
-		return fault_set(f, ERR_NOSPACE, "the quota of class %u is full of events that are under "
-		    "way", class);
+		return fault_set(f, ERR_NOSPACE,
+		    "the quota of class %u is full of events that are under "
+		    "way",
+		    class);
 	e = delete_row(db, class, seq, bytes, f);
 	return e == OK ? record_drop(db, class, (uint32_t)(seq - c->base), 1, bytes, now, f) : e;
 }
@@ -109,8 +112,8 @@ spool_db_append(struct spool_db *db, unsigned class, uint32_t held, int64_t now_
 	enum err e = OK;
 
 	if (n + SPOOL_ROW_COST > db->quota[class])
-		return fault_set(f, ERR_TOOBIG, "an event of %zu bytes is larger than its class's quota",
-		    n);
+		return fault_set(
+		    f, ERR_TOOBIG, "an event of %zu bytes is larger than its class's quota", n);
 	if (inject("spool.append"))
 		return fault_set(f, ERR_IO, "injected");
 	while (e == OK && c->bytes + n + SPOOL_ROW_COST > db->quota[class])
@@ -176,7 +179,8 @@ bound_dead(struct spool_db *db, struct fault *f)
 	enum err e = sql_prepare(db->sql,
 	    "DELETE FROM dead WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER"
 	    " (ORDER BY id DESC) AS n, sum(length(body)) OVER (ORDER BY id DESC) AS b FROM dead)"
-	    " WHERE n > ?1 OR (b > ?2 AND n > 1))", &s, f);
+	    " WHERE n > ?1 OR (b > ?2 AND n > 1))",
+	    &s, f);
 
 	if (e != OK)
 		return e;
@@ -189,9 +193,12 @@ static enum err
 bury(struct spool_db *db, unsigned class, uint32_t seq, const char *why, int64_t now,
     uint64_t *bytes, struct fault *f)
 {
-	static const char *const copy[] = SPOOL_EACH("INSERT INTO dead (class, epoch, seq, added, died,"
-	    " why, body) SELECT ?1, ?2, ?3, added, ?4, ?5, body FROM event", " WHERE seq = ?6");
-	static const char *const size[] = SPOOL_EACH("SELECT length(body) FROM event", " WHERE seq = ?");
+	static const char *const copy[] =
+	    SPOOL_EACH("INSERT INTO dead (class, epoch, seq, added, died,"
+		       " why, body) SELECT ?1, ?2, ?3, added, ?4, ?5, body FROM event",
+		" WHERE seq = ?6");
+	static const char *const size[] =
+	    SPOOL_EACH("SELECT length(body) FROM event", " WHERE seq = ?");
 	struct spool_class *c = &db->live.class[class];
 	struct sql_stmt *s;
 	bool row;
@@ -241,8 +248,10 @@ spool_db_drops(struct spool_db *db, unsigned class, struct spool_drop *out, stru
 {
 	struct sql_stmt *s;
 	bool row;
-	enum err e = sql_prepare(db->sql, "SELECT epoch, first, last, count, bytes, since, until"
-	    " FROM dropped WHERE class = ? ORDER BY until LIMIT 1", &s, f);
+	enum err e = sql_prepare(db->sql,
+	    "SELECT epoch, first, last, count, bytes, since, until"
+	    " FROM dropped WHERE class = ? ORDER BY until LIMIT 1",
+	    &s, f);
 
 	*out = (struct spool_drop){ 0 };
 	if (e != OK)
@@ -268,12 +277,13 @@ spool_db_drops(struct spool_db *db, unsigned class, struct spool_drop *out, stru
 }
 
 enum err
-spool_db_drop_reported(struct spool_db *db, unsigned class, const struct spool_drop *d,
-    struct fault *f)
+spool_db_drop_reported(
+    struct spool_db *db, unsigned class, const struct spool_drop *d, struct fault *f)
 {
 	struct spool_drop next;
 	struct sql_stmt *s;
-	enum err e = sql_prepare(db->sql, "DELETE FROM dropped WHERE class = ? AND epoch = ?", &s, f);
+	enum err e =
+	    sql_prepare(db->sql, "DELETE FROM dropped WHERE class = ? AND epoch = ?", &s, f);
 
 	if (e != OK)
 		return e;

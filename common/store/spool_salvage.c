@@ -1,5 +1,5 @@
-/* spool_salvage.c - what can still be read of a damaged spool. Reads each class from the front until
- * an error, then from the back until it meets the first part or another error. */
+/* spool_salvage.c - what can still be read of a damaged spool. Reads each class from the front
+ * until an error, then from the back until it meets the first part or another error. */
 #include "store/spool_db_internal.h"
 
 #include "base/clock.h"
@@ -15,17 +15,18 @@ struct salvage {
 	struct sql *from;
 	unsigned class;
 	uint64_t count;
-	int64_t last;    /* newest row that was taken from the front */
+	int64_t last; /* newest row that was taken from the front */
 };
 
-/* A body that we wrote begins like this; anything else is garbage in a page that still hangs together. */
+/* A body that we wrote begins like this; anything else is garbage in a page that still hangs
+ * together. */
 static bool
 plausible(const char *p, size_t n)
 {
 	static const char begin[] = "\"id\":\"";
 
 	return n > sizeof begin && n <= 4 * (size_t)LIMIT_EVENT_BYTES &&
-	    memcmp(p, begin, sizeof begin - 1) == 0 && memchr(p, '\0', n) == NULL;
+	       memcmp(p, begin, sizeof begin - 1) == 0 && memchr(p, '\0', n) == NULL;
 }
 
 static enum err
@@ -74,8 +75,8 @@ take_class(struct salvage *g)
 {
 	static const char *const front[] =
 	    SPOOL_EACH("SELECT seq, added, body FROM event", " WHERE seq > ? ORDER BY seq LIMIT ?");
-	static const char *const back[] = SPOOL_EACH("SELECT seq, added, body FROM event",
-	    " WHERE seq > ? ORDER BY seq DESC LIMIT ?");
+	static const char *const back[] = SPOOL_EACH(
+	    "SELECT seq, added, body FROM event", " WHERE seq > ? ORDER BY seq DESC LIMIT ?");
 	struct fault f = { OK, "" };
 	enum err read, kept;
 	size_t rows;
@@ -88,7 +89,8 @@ take_class(struct salvage *g)
 			return;
 		read = take_from(g, front[g->class], g->last, &rows);
 		if (read != OK)
-			read = take_from(g, back[g->class], g->last, &rows) == OK ? OK : ERR_IO, rows = 0;
+			read = take_from(g, back[g->class], g->last, &rows) == OK ? OK : ERR_IO,
+			rows = 0;
 		kept = spool_db_end(g->to, OK, &f);
 		if (kept != OK)
 			g->count = before;
@@ -107,7 +109,7 @@ spool_salvage(struct spool_db *db, const char *moved, uint64_t *count)
 		log_warn("spool.salvage", "path=%s why=%s", log_q(moved), log_q(fault_text(&f)));
 		return;
 	}
-	for (g.class = 0; g.class < SPOOL_CLASSES; g.class++)
+	for (g.class = 0; g.class < SPOOL_CLASSES; g.class ++)
 		take_class(&g);
 	sql_close(g.from);
 	*count = g.count;

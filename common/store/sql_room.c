@@ -12,8 +12,10 @@ sql_room_keep(struct sql *db, struct fault *f)
 {
 	int on = 1;
 
-	if (sqlite3_file_control(sql_handle(db), "main", SQLITE_FCNTL_PERSIST_WAL, &on) != SQLITE_OK)
-		return fault_set(f, ERR_UNSUPPORTED, "%s: SQLite does not keep its WAL", sql_path(db));
+	if (sqlite3_file_control(sql_handle(db), "main", SQLITE_FCNTL_PERSIST_WAL, &on) !=
+	    SQLITE_OK)
+		return fault_set(
+		    f, ERR_UNSUPPORTED, "%s: SQLite does not keep its WAL", sql_path(db));
 	return sql_exec(db, "CREATE TABLE IF NOT EXISTS filler (b BLOB)", f);
 }
 

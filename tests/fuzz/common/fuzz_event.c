@@ -1,5 +1,5 @@
-/* What local senders post on 2227: the first byte picks the format. What is accepted must survive the
- * spool's form and be accepted again. The same bytes go to the reader of acks. */
+/* What local senders post on 2227: the first byte picks the format. What is accepted must survive
+ * the spool's form and be accepted again. The same bytes go to the reader of acks. */
 #include "base/limits.h"
 #include "proto/event.h"
 
@@ -24,7 +24,8 @@ round_trip(const cJSON *event)
 	    event_send_form(&sent, stored.data, stored.len, "atalaia://o/agent/a", EPOCH, 1) != OK)
 		abort();
 	if (sent.len <= LIMIT_EVENT_BYTES) {
-		if (event_list_parse(&again, EVENT_SINGLE, buf_text(&sent), sent.len, 1, NULL, &f) != OK)
+		if (event_list_parse(
+			&again, EVENT_SINGLE, buf_text(&sent), sent.len, 1, NULL, &f) != OK)
 			abort();
 		if (event_key_read(again.items[0], &key, &f) != OK || key.seq != 1)
 			abort();
@@ -44,8 +45,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 1)
 		return 0;
-	if (event_list_parse(&l, (enum event_format)(data[0] % 3), (const char *)data + 1, size - 1, 50,
-	    &w, &f) == OK) {
+	if (event_list_parse(&l, (enum event_format)(data[0] % 3), (const char *)data + 1, size - 1,
+		50, &w, &f) == OK) {
 		for (size_t i = 0; i < l.n; i++)
 			round_trip(l.items[i]);
 		event_list_free(&l);

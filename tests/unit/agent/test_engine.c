@@ -1,10 +1,10 @@
-/* The engine interface against the real clamd and clamscan, on a small database of our own; and against a
- * command engine made of a shell script. */
+/* The engine interface against the real clamd and clamscan, on a small database of our own; and
+ * against a command engine made of a shell script. */
 #include "base/text.h"
 #include "engine.h"
-#include "proto/command.h"
 #include "os/file.h"
 #include "proto/clamd.h"
+#include "proto/command.h"
 #include "test.h"
 #include "update/hash.h"
 
@@ -58,8 +58,8 @@ signature(struct buf *out, const struct buf *content, const char *name)
 	assert_int_equal(buf_printf(out, "%s:%zu:%s\n", hex, content->len, name), OK);
 }
 
-/* A ClamAV set with these parts: e EICAR, m marker of feed "signatures" and that version, c the clean
- * sample as a virus, b a broken database. */
+/* A ClamAV set with these parts: e EICAR, m marker of feed "signatures" and that version, c the
+ * clean sample as a virus, b a broken database. */
 static void
 make_set(const char *name, const char *parts, unsigned version)
 {
@@ -78,7 +78,8 @@ make_set(const char *name, const char *parts, unsigned version)
 			signature(&b, &content, "Test.Eicar");
 		} else if (*parts == 'm') {
 			assert_int_equal(clamd_marker_content(&content, "signatures", version), OK);
-			(void)snprintf(marker, sizeof marker, "Atalaia.Marker.signatures.%u", version);
+			(void)snprintf(
+			    marker, sizeof marker, "Atalaia.Marker.signatures.%u", version);
 			signature(&b, &content, marker);
 			(void)snprintf(file, sizeof file, "%s/atalaia-marker.hsb", name);
 		} else if (*parts == 'c') {
@@ -98,8 +99,10 @@ start_clamd(void)
 {
 	char conf[600];
 
-	(void)snprintf(conf, sizeof conf, "LocalSocket %s/clamd.sock\nDatabaseDirectory %s/db\nForeground yes\n"
-	    "PidFile %s/clamd.pid\nSelfCheck 0\nTemporaryDirectory %s\n", dir, dir, dir, dir);
+	(void)snprintf(conf, sizeof conf,
+	    "LocalSocket %s/clamd.sock\nDatabaseDirectory %s/db\nForeground yes\n"
+	    "PidFile %s/clamd.pid\nSelfCheck 0\nTemporaryDirectory %s\n",
+	    dir, dir, dir, dir);
 	write_file("clamd.conf", conf, 0644);
 	clamd_pid = fork();
 	if (clamd_pid == 0) {
@@ -198,7 +201,8 @@ gate(struct world *w, const char *set, unsigned version, enum err want, const ch
 {
 	struct fault f = { OK, "" };
 
-	assert_int_equal(engine_gate(w->e, at(set), "signatures", version, on_done, w, NULL, &f), OK);
+	assert_int_equal(
+	    engine_gate(w->e, at(set), "signatures", version, on_done, w, NULL, &f), OK);
 	run(w);
 	if (w->out.err != want || strcmp(w->out.rule, rule) != 0)
 		print_message("gate of %s: %s %s\n", set, w->out.rule, fault_text(&w->out.fault));
@@ -240,8 +244,9 @@ own_samples_count_too(void **state)
 	make_dir("canaries");
 	make_dir("clean");
 	write_file("clean/letter.txt", "Dear reader\n", 0644);
-	open_world(&w, (struct engine_options){ .type = ENGINE_CLAMD, .clean_samples = at("clean"),
-		.canaries = at("canaries") });
+	open_world(&w,
+	    (struct engine_options){
+		.type = ENGINE_CLAMD, .clean_samples = at("clean"), .canaries = at("canaries") });
 	gate(&w, "good", 7, OK, "");
 	write_file("canaries/unknown.bin", "no signature knows this\n", 0644);
 	gate(&w, "good", 7, ERR_VERIFY, "canary");
@@ -250,7 +255,8 @@ own_samples_count_too(void **state)
 	open_world(&w, (struct engine_options){ .type = ENGINE_CLAMD, .canaries = "/nowhere" });
 	gate(&w, "good", 7, ERR_NOTFOUND, "samples");
 	close_world(&w);
-	open_world(&w, (struct engine_options){ .type = ENGINE_CLAMD, .clamscan = "/nowhere/clamscan" });
+	open_world(
+	    &w, (struct engine_options){ .type = ENGINE_CLAMD, .clamscan = "/nowhere/clamscan" });
 	gate(&w, "good", 7, ERR_NOTFOUND, "clamscan");
 	close_world(&w);
 	open_world(&w, (struct engine_options){ .type = ENGINE_CLAMD, .gate = GATE_OFF });
@@ -295,7 +301,8 @@ a_reload_ends_when_the_marker_is_found(void **state)
 	run(&w);
 	probe(&w, 3, ERR_VERIFY, "clean");
 	status = engine_status(w.e);
-	assert_non_null(strstr(cJSON_GetObjectItemCaseSensitive(status, "version")->valuestring, "ClamAV"));
+	assert_non_null(
+	    strstr(cJSON_GetObjectItemCaseSensitive(status, "version")->valuestring, "ClamAV"));
 	cJSON_Delete(status);
 	close_world(&w);
 	open_world(&w, (struct engine_options){ .type = ENGINE_CLAMD, .deadline_ms = 1000 });
@@ -358,8 +365,10 @@ a_command_can_be_an_engine(void **state)
 	struct world w;
 
 	(void)state;
-	write_file("scan.sh", "#!/bin/sh\n[ -f \"$1/rules\" ] || exit 2\n"
-	    "grep -q -f \"$1/rules\" \"$2\" && echo Rule.Hit \"$2\"\nexit 0\n", 0755);
+	write_file("scan.sh",
+	    "#!/bin/sh\n[ -f \"$1/rules\" ] || exit 2\n"
+	    "grep -q -f \"$1/rules\" \"$2\" && echo Rule.Hit \"$2\"\nexit 0\n",
+	    0755);
 	make_dir("set");
 	make_dir("canaries");
 	write_file("set/rules", "evil\n", 0644);

@@ -16,8 +16,8 @@
 
 /* How the receiver answers its n-th request; 'k' once the script is over.
  * k keep and ack, b ack beyond, B ack behind, e ack of another epoch, g garbage, x cut,
- * 4 400 for the first event, 1 413, 9 409 conflict, 5 503 now, 2 429 after 1 s, a 401, l keep but say
- * nothing true (the ack is lost: the events come again) */
+ * 4 400 for the first event, 1 413, 9 409 conflict, 5 503 now, 2 429 after 1 s, a 401, l keep but
+ * say nothing true (the ack is lost: the events come again) */
 struct world {
 	uv_loop_t loop;
 	struct events *ev;
@@ -79,8 +79,8 @@ answer_acks(struct http_req *r, const struct event_list *l, char how)
 		assert_int_equal(event_key_read(l->items[i], &k, NULL), OK);
 		acks[k.class].present = true;
 		acks[k.class].seq = how == 'b' ? k.seq + 1 : how == 'B' ? 0 : k.seq;
-		memcpy(acks[k.class].epoch, how == 'e' ? "00000000000000000000000000000000" : k.epoch,
-		    EVENT_EPOCH);
+		memcpy(acks[k.class].epoch,
+		    how == 'e' ? "00000000000000000000000000000000" : k.epoch, EVENT_EPOCH);
 	}
 	buf_init(&b, 4096);
 	assert_int_equal(event_acks_print(&b, acks), OK);
@@ -139,7 +139,8 @@ receive(struct http_req *r, void *ctx)
 	event_list_free(&l);
 }
 
-static const struct http_route receiver_routes[] = { { "POST", "/v1/events", 0, 1 << 20, receive } };
+static const struct http_route receiver_routes[] = { { "POST", "/v1/events", 0, 1 << 20,
+    receive } };
 
 static void
 on_local(struct http_req *r, void *ctx)
@@ -152,9 +153,15 @@ static const struct http_route local_routes[] = { { "GET", "/v1/status", 0, 0, o
 static void
 open_world(struct world *w, const char *script, const char *uids)
 {
-	struct httpd_options h = { .name = "receiver", .routes = receiver_routes, .n_routes = 1, .ctx = w };
-	struct events_options o = { .port = 0, .detection_uids = uids, .target = "console",
-		.routes = local_routes, .n_routes = 1, .owner = owner };
+	struct httpd_options h = {
+		.name = "receiver", .routes = receiver_routes, .n_routes = 1, .ctx = w
+	};
+	struct events_options o = { .port = 0,
+		.detection_uids = uids,
+		.target = "console",
+		.routes = local_routes,
+		.n_routes = 1,
+		.owner = owner };
 	char socket[100];
 	struct fault f = { OK, "" };
 	uint16_t port;
@@ -217,13 +224,18 @@ post(struct world *w, const char *type, const char *extra, const char *body, boo
 {
 	char there[64], socket[100], header[128];
 	const char *headers[3] = { header, extra };
-	struct httpc_request q = { .url = there, .headers = headers, .body = body,
-		.body_len = strlen(body), .done = answered, .ctx = w };
+	struct httpc_request q = { .url = there,
+		.headers = headers,
+		.body = body,
+		.body_len = strlen(body),
+		.done = answered,
+		.ctx = w };
 	struct httpc_call *call;
 	struct fault f = { OK, "" };
 
 	(void)snprintf(there, sizeof there, "http://127.0.70.1:%u/v1/events", events_port(w->ev));
-	(void)snprintf(header, sizeof header, "Content-Type:%s%s", type[0] != '\0' ? " " : "", type);
+	(void)snprintf(
+	    header, sizeof header, "Content-Type:%s%s", type[0] != '\0' ? " " : "", type);
 	(void)snprintf(socket, sizeof socket, "%s/events.sock", dir);
 	if (by_socket) {
 		q.unix_socket = socket;
@@ -253,8 +265,8 @@ run_until_sent(struct world *w, size_t kept)
 	while (w->n_kept < kept || depth(w) > 0) {
 		(void)uv_run(&w->loop, UV_RUN_ONCE);
 		if (uv_now(&w->loop) > until)
-			fail_msg("%zu of %zu events came, %zu wait: %s", w->n_kept, kept, (size_t)depth(w),
-			    events_stats(w->ev).error);
+			fail_msg("%zu of %zu events came, %zu wait: %s", w->n_kept, kept,
+			    (size_t)depth(w), events_stats(w->ev).error);
 	}
 }
 
@@ -297,7 +309,8 @@ posted_events_arrive(void **state)
 	assert_int_equal(post(&w, "application/cloudevents+json", NULL, EV, false), 202);
 	assert_non_null(strstr(w.body, "\"accepted\":1"));
 	assert_non_null(strstr(w.body, "\"class\":\"telemetry\",\"seq\":1,"));
-	assert_int_equal(post(&w, "application/cloudevents-batch+json", NULL, "[" EV "," EV "]", true), 202);
+	assert_int_equal(
+	    post(&w, "application/cloudevents-batch+json", NULL, "[" EV "," EV "]", true), 202);
 	assert_non_null(strstr(w.body, "\"seq\":3"));
 	assert_int_equal(post(&w, "application/x-ndjson", NULL, EV "\n" EV "\n", false), 202);
 	assert_int_equal(post(&w, "application/json", NULL, "[]", false), 202);
@@ -324,12 +337,17 @@ senders_are_held_to_the_rules(void **state)
 		{ "application/json", NULL, "{", 400, "\"offset\":1" },
 		{ "application/cloudevents-batch+json", NULL, "[" EV ",{}]", 400, "\"index\":1" },
 		{ "application/json", NULL,
-		    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"org.atalaia.detection\"}",
+		    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/"
+		    "s\",\"type\":\"org.atalaia.detection\"}",
 		    403, "not-permitted" },
-		{ "application/json", NULL, "[" EV ",{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\","
-		    "\"type\":\"x\",\"atalaiaclass\":\"detection\"}]", 403, "\"index\":1" },
-		{ "application/json", NULL, "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\","
-		    "\"type\":\"org.atalaia.update.applied\"}", 403, "the agent's own" },
+		{ "application/json", NULL,
+		    "[" EV ",{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\","
+		    "\"type\":\"x\",\"atalaiaclass\":\"detection\"}]",
+		    403, "\"index\":1" },
+		{ "application/json", NULL,
+		    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\","
+		    "\"type\":\"org.atalaia.update.applied\"}",
+		    403, "the agent's own" },
 	};
 	struct world w;
 
@@ -357,8 +375,10 @@ one_user_cannot_drown_the_others(void **state)
 
 	(void)state;
 	assert_non_null(body);
-	(void)snprintf(body, 65536, "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\","
-	    "\"data\":\"%060000d\"}", 7);
+	(void)snprintf(body, 65536,
+	    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\","
+	    "\"data\":\"%060000d\"}",
+	    7);
 	open_world(&w, "", "4000000");
 	while (status == 202 && posts++ < 10)
 		status = post(&w, "application/json", NULL, body, false);
@@ -371,9 +391,10 @@ one_user_cannot_drown_the_others(void **state)
 static void
 hostile_answers_lose_and_repeat_nothing(void **state)
 {
-	/* each kind of lie once; the receiver that lies about acks did not keep the events ('b', 'e'),
-	 * the one that cuts or garbles its answer may have ('x') */
-	static const char *const scripts[] = { "b", "B", "e", "g", "x", "5", "2", "a", "1", "9", "11" };
+	/* each kind of lie once; the receiver that lies about acks did not keep the events ('b',
+	 * 'e'), the one that cuts or garbles its answer may have ('x') */
+	static const char *const scripts[] = { "b", "B", "e", "g", "x", "5", "2", "a", "1", "9",
+		"11" };
 	struct world w;
 
 	(void)state;
@@ -478,14 +499,18 @@ options_are_checked(void **state)
 		{ "root", "console", "127.0.70.1", "is not a user id" },
 		{ "0", "ftp://x/", "127.0.70.1", "target" },
 		{ "0", "ndjson https://x/", "127.0.70.1", "http only" },
-		{ "0", "splunk http://127.0.70.1:1/ token_file=/nowhere", "127.0.70.1", "/nowhere" },
+		{ "0", "splunk http://127.0.70.1:1/ token_file=/nowhere", "127.0.70.1",
+		    "/nowhere" },
 		{ "0", "console", "0.0.0.0", "loopback" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
-		struct events_options o = { .detection_uids = t[i].uids, .target = t[i].target,
-			.listen = t[i].listen, .state = dir, .quota = { 1 << 20, 1 << 20, 1 << 20 } };
+		struct events_options o = { .detection_uids = t[i].uids,
+			.target = t[i].target,
+			.listen = t[i].listen,
+			.state = dir,
+			.quota = { 1 << 20, 1 << 20, 1 << 20 } };
 		struct fault f = { OK, "" };
 		struct events *ev;
 		uv_loop_t loop;

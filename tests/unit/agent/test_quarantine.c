@@ -105,7 +105,9 @@ static void
 only_the_file_that_was_seen(void **state)
 {
 	struct quarantine *q = open_vault();
-	struct quarantine_request r = { .path = at("seen"), .signature = "Test", .dev = 1, .ino = 1 };
+	struct quarantine_request r = {
+		.path = at("seen"), .signature = "Test", .dev = 1, .ino = 1
+	};
 	char id[UUID_TEXT];
 	struct fault f = { OK, "" };
 
@@ -169,17 +171,21 @@ a_crash_leaves_the_file_somewhere(void **state)
 	q = open_vault();
 	quarantine_close(q);
 	for (int how = 0; how < 4; how++) {
-		/* 0 before the rename, 1 after it, 2 after a copy, 3 after a copy and the removal */
+		/* 0 before the rename, 1 after it, 2 after a copy, 3 after a copy and the removal
+		 */
 		bool copied = how >= 2, inside = how >= 1, outside = how == 0 || how == 2;
 		struct buf b64;
 
 		(void)snprintf(item, sizeof item, "quarantine/%s.new", id);
 		assert_int_equal(mkdir(at(item), 0700), 0);
 		buf_init(&b64, 400);
-		assert_int_equal(text_b64(&b64, (const uint8_t *)at("original"), strlen(at("original"))), OK);
-		(void)snprintf(meta, sizeof meta, "{\"id\":\"%s\",\"how\":\"%s\",\"path_b64\":\"%s\",\"mode\":420,"
-		    "\"uid\":0,\"gid\":0,\"dev\":%lu,\"ino\":%lu}", id, copied ? "copy" : "rename",
-		    buf_text(&b64), (unsigned long)st.st_dev, (unsigned long)st.st_ino);
+		assert_int_equal(
+		    text_b64(&b64, (const uint8_t *)at("original"), strlen(at("original"))), OK);
+		(void)snprintf(meta, sizeof meta,
+		    "{\"id\":\"%s\",\"how\":\"%s\",\"path_b64\":\"%s\",\"mode\":420,"
+		    "\"uid\":0,\"gid\":0,\"dev\":%lu,\"ino\":%lu}",
+		    id, copied ? "copy" : "rename", buf_text(&b64), (unsigned long)st.st_dev,
+		    (unsigned long)st.st_ino);
 		buf_free(&b64);
 		(void)snprintf(item, sizeof item, "quarantine/%s.new/meta.json", id);
 		put(item, meta, 0600);

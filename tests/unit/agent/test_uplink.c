@@ -27,11 +27,13 @@ setup(void **state)
 	(void)state;
 	for (size_t i = 0; i < ROWS; i++) {
 		int n = snprintf(bodies[i], sizeof bodies[i],
-		    "\"id\":\"0191c0de-0000-7000-8000-00000000000%zu\",\"time\":\"1970-01-01T00:00:0%zu.250Z\","
-		    "\"type\":\"t\"", i, i);
+		    "\"id\":\"0191c0de-0000-7000-8000-00000000000%zu\",\"time\":\"1970-01-01T00:00:"
+		    "0%zu.250Z\","
+		    "\"type\":\"t\"",
+		    i, i);
 
-		items[i] = (struct spool_picked){ rows[i].class, rows[i].seq, 0, (uint8_t *)bodies[i],
-			(size_t)n };
+		items[i] = (struct spool_picked){ rows[i].class, rows[i].seq, 0,
+			(uint8_t *)bodies[i], (size_t)n };
 	}
 	return 0;
 }
@@ -60,7 +62,8 @@ batches_hold_what_fits(void **state)
 	assert_int_equal(sent.class[0].last, 8);
 	assert_int_equal(sent.class[2].first, 100);
 	assert_int_equal(sent.class[2].last, 102);
-	assert_int_equal(event_list_parse(&l, EVENT_BATCH, buf_text(&b), b.len, 10, NULL, NULL), OK);
+	assert_int_equal(
+	    event_list_parse(&l, EVENT_BATCH, buf_text(&b), b.len, 10, NULL, NULL), OK);
 	assert_int_equal(l.n, ROWS);
 	event_list_free(&l);
 	buf_free(&b);
@@ -71,7 +74,8 @@ batches_hold_what_fits(void **state)
 	sent = build(&b, UPLINK_CONSOLE, 500, 500); /* bytes bind */
 	assert_in_range(sent.n, 1, 2);
 	assert_true(b.len <= 500);
-	assert_int_equal(event_list_parse(&l, EVENT_BATCH, buf_text(&b), b.len, 10, NULL, NULL), OK);
+	assert_int_equal(
+	    event_list_parse(&l, EVENT_BATCH, buf_text(&b), b.len, 10, NULL, NULL), OK);
 	event_list_free(&l);
 	buf_free(&b);
 	sent = build(&b, UPLINK_CONSOLE, 500, 10); /* one always goes */
@@ -88,20 +92,22 @@ other_receivers_get_their_form(void **state)
 
 	(void)state;
 	sent = build(&b, UPLINK_NDJSON, 2, 262144);
-	assert_int_equal(event_list_parse(&l, EVENT_NDJSON, buf_text(&b), b.len, 10, NULL, NULL), OK);
+	assert_int_equal(
+	    event_list_parse(&l, EVENT_NDJSON, buf_text(&b), b.len, 10, NULL, NULL), OK);
 	assert_int_equal(l.n, 2);
 	event_list_free(&l);
 	buf_free(&b);
 	sent = build(&b, UPLINK_ELASTIC, 1, 262144);
 	assert_int_equal(sent.n, 1);
-	assert_ptr_equal(strstr(buf_text(&b),
-	    "{\"create\":{\"_id\":\"0191c0de-0000-7000-8000-000000000000\"}}\n{\"specversion\""),
+	assert_ptr_equal(strstr(buf_text(&b), "{\"create\":{\"_id\":\"0191c0de-0000-7000-8000-"
+					      "000000000000\"}}\n{\"specversion\""),
 	    buf_text(&b));
 	assert_int_equal(b.data[b.len - 1], '\n');
 	buf_free(&b);
 	sent = build(&b, UPLINK_SPLUNK, 1, 262144);
 	assert_ptr_equal(strstr(buf_text(&b), "{\"time\":0.250,\"source\":\"" SOURCE
-	    "\",\"sourcetype\":\"_json\",\"event\":{"), buf_text(&b));
+					      "\",\"sourcetype\":\"_json\",\"event\":{"),
+	    buf_text(&b));
 	buf_free(&b);
 }
 
@@ -122,39 +128,45 @@ static const struct {
 	enum err fault;
 } cases[] = {
 	{ "all", UPLINK_CONSOLE, 200, NULL,
-	    ACKS(ACK("detection", EPOCH, 8) "," ACK("task", EPOCH, 3) "," ACK("telemetry", EPOCH, 102)),
+	    ACKS(ACK("detection", EPOCH, 8) "," ACK("task", EPOCH, 3) "," ACK(
+		"telemetry", EPOCH, 102)),
 	    UPLINK_TAKEN, { 8, 3, 102 }, 0, 0, OK },
-	{ "part", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("detection", EPOCH, 7)), UPLINK_TAKEN, { 7, 0, 0 },
-	    0, 0, OK },
+	{ "part", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("detection", EPOCH, 7)), UPLINK_TAKEN,
+	    { 7, 0, 0 }, 0, 0, OK },
 	{ "beyond", UPLINK_CONSOLE, 200, NULL,
-	    ACKS(ACK("detection", EPOCH, 9) "," ACK("task", EPOCH, 3)), UPLINK_LATER, { 0, 3, 0 }, 0, 0,
-	    ERR_VERIFY },
+	    ACKS(ACK("detection", EPOCH, 9) "," ACK("task", EPOCH, 3)), UPLINK_LATER, { 0, 3, 0 },
+	    0, 0, ERR_VERIFY },
 	{ "far beyond", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("telemetry", EPOCH, 2147483647)),
 	    UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_VERIFY },
 	{ "backwards", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("telemetry", EPOCH, 99)), UPLINK_LATER,
 	    { 0, 0, 0 }, 0, 0, ERR_VERIFY },
-	{ "another epoch", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("telemetry", OTHER, 102)), UPLINK_LATER,
-	    { 0, 0, 0 }, 0, 0, ERR_VERIFY },
-	{ "nothing", UPLINK_CONSOLE, 200, NULL, ACKS(""), UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_VERIFY },
-	{ "no document", UPLINK_CONSOLE, 200, NULL, "OK", UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_PARSE },
-	{ "cut document", UPLINK_CONSOLE, 200, NULL, "{\"acks\":{\"task\":{", UPLINK_LATER, { 0, 0, 0 },
-	    0, 0, ERR_PARSE },
-	{ "202 without acks", UPLINK_CONSOLE, 202, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_PARSE },
-	{ "named", UPLINK_CONSOLE, 400, NULL, "{\"code\":\"x\",\"index\":5}", UPLINK_BURY, { 0, 0, 0 }, 5, 0,
-	    ERR_INVAL },
-	{ "named wrongly", UPLINK_CONSOLE, 400, NULL, "{\"index\":6}", UPLINK_HALVE, { 0, 0, 0 }, 0, 0,
-	    ERR_INVAL },
+	{ "another epoch", UPLINK_CONSOLE, 200, NULL, ACKS(ACK("telemetry", OTHER, 102)),
+	    UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_VERIFY },
+	{ "nothing", UPLINK_CONSOLE, 200, NULL, ACKS(""), UPLINK_LATER, { 0, 0, 0 }, 0, 0,
+	    ERR_VERIFY },
+	{ "no document", UPLINK_CONSOLE, 200, NULL, "OK", UPLINK_LATER, { 0, 0, 0 }, 0, 0,
+	    ERR_PARSE },
+	{ "cut document", UPLINK_CONSOLE, 200, NULL, "{\"acks\":{\"task\":{", UPLINK_LATER,
+	    { 0, 0, 0 }, 0, 0, ERR_PARSE },
+	{ "202 without acks", UPLINK_CONSOLE, 202, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0,
+	    ERR_PARSE },
+	{ "named", UPLINK_CONSOLE, 400, NULL, "{\"code\":\"x\",\"index\":5}", UPLINK_BURY,
+	    { 0, 0, 0 }, 5, 0, ERR_INVAL },
+	{ "named wrongly", UPLINK_CONSOLE, 400, NULL, "{\"index\":6}", UPLINK_HALVE, { 0, 0, 0 }, 0,
+	    0, ERR_INVAL },
 	{ "unnamed", UPLINK_CONSOLE, 400, NULL, "bad", UPLINK_HALVE, { 0, 0, 0 }, 0, 0, ERR_INVAL },
 	{ "too large", UPLINK_CONSOLE, 413, NULL, "", UPLINK_HALVE, { 0, 0, 0 }, 0, 0, ERR_TOOBIG },
 	{ "conflict", UPLINK_CONSOLE, 409, NULL, "", UPLINK_EPOCH, { 0, 0, 0 }, 0, 0, ERR_EXISTS },
 	{ "slow down", UPLINK_CONSOLE, 429, "7", "", UPLINK_LATER, { 0, 0, 0 }, 0, 7000, ERR_BUSY },
-	{ "for years", UPLINK_CONSOLE, 503, "86000", "", UPLINK_LATER, { 0, 0, 0 }, 0, 3600000, ERR_BUSY },
-	{ "a date", UPLINK_CONSOLE, 503, "Fri, 31 Dec 1999 23:59:59 GMT", "", UPLINK_LATER, { 0, 0, 0 }, 0,
-	    0, ERR_BUSY },
+	{ "for years", UPLINK_CONSOLE, 503, "86000", "", UPLINK_LATER, { 0, 0, 0 }, 0, 3600000,
+	    ERR_BUSY },
+	{ "a date", UPLINK_CONSOLE, 503, "Fri, 31 Dec 1999 23:59:59 GMT", "", UPLINK_LATER,
+	    { 0, 0, 0 }, 0, 0, ERR_BUSY },
 	{ "no entry", UPLINK_CONSOLE, 401, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_AUTH },
 	{ "moved", UPLINK_CONSOLE, 302, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_BUSY },
 	{ "collector", UPLINK_JSON, 204, NULL, "", UPLINK_TAKEN, { 8, 3, 102 }, 0, 0, OK },
-	{ "collector conflict", UPLINK_JSON, 409, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0, ERR_BUSY },
+	{ "collector conflict", UPLINK_JSON, 409, NULL, "", UPLINK_LATER, { 0, 0, 0 }, 0, 0,
+	    ERR_BUSY },
 	{ "hec", UPLINK_SPLUNK, 400, NULL,
 	    "{\"text\":\"Invalid data format\",\"code\":6,\"invalid-event-number\":2}", UPLINK_BURY,
 	    { 0, 0, 0 }, 2, 0, ERR_INVAL },
@@ -186,7 +198,8 @@ answers_allow_only_what_they_prove(void **state)
 		uplink_judge(&v, cases[i].format, &sent, &batch, cases[i].status, cases[i].retry,
 		    cases[i].body, strlen(cases[i].body));
 		if (v.action != cases[i].action || v.fault.code != cases[i].fault)
-			print_message("%s: action %d, %s\n", cases[i].what, v.action, fault_text(&v.fault));
+			print_message(
+			    "%s: action %d, %s\n", cases[i].what, v.action, fault_text(&v.fault));
 		assert_int_equal(v.action, cases[i].action);
 		assert_memory_equal(v.upto, cases[i].upto, sizeof v.upto);
 		assert_int_equal(v.fault.code, cases[i].fault);
@@ -220,8 +233,8 @@ gzip(void **state)
 		const char *value;
 		bool offered;
 	} offers[] = { { "gzip", true }, { "identity", false }, { "deflate, GZIP;q=0.5", true },
-		{ "gzip;q=0", false }, { "gzip; q=0.000", false }, { "", false }, { "xgzip", false },
-		{ "br,gzip", true }, { ",,gzip", true } };
+		{ "gzip;q=0", false }, { "gzip; q=0.000", false }, { "", false },
+		{ "xgzip", false }, { "br,gzip", true }, { ",,gzip", true } };
 	unsigned char plain[4096];
 	z_stream z = { 0 };
 	struct buf b;

@@ -14,7 +14,7 @@ static const struct {
 	enum event_format format;
 	const char *in;
 	enum err want;
-	size_t n;              /* events, or index of the wrong one */
+	size_t n; /* events, or index of the wrong one */
 	size_t offset;
 	const char *says;
 } cases[] = {
@@ -34,22 +34,25 @@ static const struct {
 	{ EVENT_SINGLE, "{" MIN ",\"time\":\"2026-11-24T10:00:00+02:00\"}", OK, 1, 0, "" },
 	{ EVENT_SINGLE, "{" MIN ",\"data_base64\":\"AAAA\"}", OK, 1, 0, "" },
 	{ EVENT_SINGLE, "{" MIN ",\"data_base64\":\"AA=A\"}", ERR_PARSE, 0, 0, "base64" },
-	{ EVENT_SINGLE, "{" MIN ",\"data_base64\":\"AAAA\",\"data\":1}", ERR_PARSE, 0, 0, "exclude" },
+	{ EVENT_SINGLE, "{" MIN ",\"data_base64\":\"AAAA\",\"data\":1}", ERR_PARSE, 0, 0,
+	    "exclude" },
 	{ EVENT_SINGLE, "{" MIN ",\"time\":\"yesterday\"}", ERR_PARSE, 0, 0, "RFC 3339" },
 	{ EVENT_SINGLE, "{" MIN ",\"Upper\":1}", ERR_PARSE, 0, 0, "lower-case" },
 	{ EVENT_SINGLE, "{" MIN ",\"x\":{}}", ERR_PARSE, 0, 0, "structure belongs" },
 	{ EVENT_SINGLE, "{" MIN ",\"x\":1.5}", ERR_PARSE, 0, 0, "32 bits" },
 	{ EVENT_SINGLE, "{" MIN ",\"x\":2147483648}", ERR_PARSE, 0, 0, "32 bits" },
 	{ EVENT_SINGLE, "{" MIN ",\"id\":\"2\"}", ERR_PARSE, 0, SPLIT, "" },
-	{ EVENT_SINGLE, "{\"specversion\":\"0.3\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}", ERR_PARSE,
-	    0, 0, "must be \"1.0\"" },
+	{ EVENT_SINGLE, "{\"specversion\":\"0.3\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}",
+	    ERR_PARSE, 0, 0, "must be \"1.0\"" },
 	{ EVENT_SINGLE, "{\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\"}", ERR_PARSE, 0, 0,
 	    "'specversion' is missing" },
 	{ EVENT_SINGLE, "{\"specversion\":\"1.0\",\"id\":\"\",\"source\":\"/s\",\"type\":\"t\"}",
 	    ERR_PARSE, 0, 0, "must not be empty" },
-	{ EVENT_SINGLE, "{\"specversion\":\"1.0\",\"id\":\"a\\nb\",\"source\":\"/s\",\"type\":\"t\"}",
+	{ EVENT_SINGLE,
+	    "{\"specversion\":\"1.0\",\"id\":\"a\\nb\",\"source\":\"/s\",\"type\":\"t\"}",
 	    ERR_PARSE, 0, 0, "control" },
-	{ EVENT_SINGLE, "{\"specversion\":\"1.0\",\"id\":\"\\u0085\",\"source\":\"/s\",\"type\":\"t\"}",
+	{ EVENT_SINGLE,
+	    "{\"specversion\":\"1.0\",\"id\":\"\\u0085\",\"source\":\"/s\",\"type\":\"t\"}",
 	    ERR_PARSE, 0, 0, "control" },
 	{ EVENT_BATCH, "[" EV ", {\"a\":\"]},[\"}]", ERR_PARSE, 1, sizeof EV + 2, "is missing" },
 	{ EVENT_BATCH, "[" EV "," EV ",7]", ERR_PARSE, 2, 2 * sizeof EV + 1, "must be an object" },
@@ -105,7 +108,8 @@ one_long_event_refuses_the_batch(void **state)
 	used = (size_t)snprintf(text, n, "[%s,{%s,\"data\":\"", EV, MIN);
 	memset(text + used, 'x', LIMIT_EVENT_BYTES);
 	memcpy(text + used + LIMIT_EVENT_BYTES, "\"}]", 3);
-	assert_int_equal(event_list_parse(&l, EVENT_BATCH, text, used + LIMIT_EVENT_BYTES + 3, 4, &w, &f),
+	assert_int_equal(
+	    event_list_parse(&l, EVENT_BATCH, text, used + LIMIT_EVENT_BYTES + 3, 4, &w, &f),
 	    ERR_TOOBIG);
 	assert_int_equal(w.index, 1);
 	assert_int_equal(w.offset, sizeof EV + 1);
@@ -146,7 +150,8 @@ stored_form_becomes_the_event_again(void **state)
 {
 	static const char in[] = "{" MIN ",\"time\":\"1970-01-01T00:00:01Z\",\"subject\":\"x\","
 				 "\"atalaiauid\":0,\"atalaiaseq\":9,\"data\":{\"k\":[1,0.5]}}";
-	static const char want[] = "{\"specversion\":\"1.0\",\"source\":\"atalaia://o/agent/u\","
+	static const char want[] =
+	    "{\"specversion\":\"1.0\",\"source\":\"atalaia://o/agent/u\","
 	    "\"id\":\"I\",\"time\":\"1970-01-01T00:00:01.000Z\","
 	    "\"datacontenttype\":\"application/json\",\"atalaiaclass\":\"telemetry\","
 	    "\"atalaiauid\":1000,\"atalaiapid\":7,\"atalaiaid\":\"1\",\"atalaiasource\":\"/s\","
@@ -190,7 +195,8 @@ acks(void **state)
 		{ "{\"acks\":{}}", OK, 0 },
 		{ "{\"acks\":{\"task\":{\"epoch\":\"X\",\"seq\":7}}}", ERR_PARSE, 0 },
 		{ "{\"acks\":{\"task\":{\"epoch\":\"" EPOCH "\",\"seq\":-1}}}", ERR_PARSE, 0 },
-		{ "{\"acks\":{\"task\":{\"epoch\":\"" EPOCH "\",\"seq\":2147483648}}}", ERR_PARSE, 0 },
+		{ "{\"acks\":{\"task\":{\"epoch\":\"" EPOCH "\",\"seq\":2147483648}}}", ERR_PARSE,
+		    0 },
 		{ "{\"acks\":[]}", ERR_PARSE, 0 },
 		{ "ok", ERR_PARSE, 0 },
 		{ "", ERR_PARSE, 0 },
@@ -218,7 +224,8 @@ formats(void **state)
 
 	(void)state;
 	assert_int_equal(event_format_of("application/json", &format), OK);
-	assert_int_equal(event_format_of("Application/CloudEvents+JSON; charset=utf-8", &format), OK);
+	assert_int_equal(
+	    event_format_of("Application/CloudEvents+JSON; charset=utf-8", &format), OK);
 	assert_int_equal(format, EVENT_SINGLE);
 	assert_int_equal(event_format_of("application/cloudevents-batch+json", &format), OK);
 	assert_int_equal(format, EVENT_BATCH);

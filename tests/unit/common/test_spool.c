@@ -6,8 +6,8 @@
 #include "test.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,8 +51,10 @@ put(struct spool_db *db, unsigned class, uint32_t held, int n)
 	(void)snprintf(body, sizeof body, "\"id\":\"%d\",%90d", n, n);
 	memset(body + strlen(body), ' ', 100 - strlen(body));
 	assert_int_equal(spool_db_begin(db, NULL), OK);
-	assert_int_equal(spool_db_end(db, spool_db_append(db, class, held, 1000 + n, body, 100, &seq,
-	    NULL), NULL), OK);
+	assert_int_equal(
+	    spool_db_end(
+		db, spool_db_append(db, class, held, 1000 + n, body, 100, &seq, NULL), NULL),
+	    OK);
 	return seq;
 }
 
@@ -199,8 +201,9 @@ an_epoch_ends_before_its_numbers_do(void **state)
 	spool_db_close(db);
 	(void)snprintf(path, sizeof path, "%s/spool.db", dir);
 	assert_int_equal(sqlite3_open(path, &raw), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(raw, "UPDATE class SET next = 2147483600 WHERE class = 0", NULL,
-	    NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(raw, "UPDATE class SET next = 2147483600 WHERE class = 0",
+			     NULL, NULL, NULL),
+	    SQLITE_OK);
 	(void)sqlite3_close(raw);
 	db = open_db(quota, NULL);
 	assert_int_equal(spool_db_begin(db, NULL), OK);
@@ -222,7 +225,8 @@ dead_letters_are_bounded(void **state)
 		uint32_t seq = put(db, 1, 0, i);
 
 		assert_int_equal(spool_db_begin(db, NULL), OK);
-		assert_int_equal(spool_db_end(db, spool_db_dead(db, 1, seq, "bad", 1, NULL), NULL), OK);
+		assert_int_equal(
+		    spool_db_end(db, spool_db_dead(db, 1, seq, "bad", 1, NULL), NULL), OK);
 	}
 	assert_int_equal(spool_db_begin(db, NULL), OK);
 	assert_int_equal(spool_db_dead(db, 1, 1, "bad", 1, NULL), ERR_NOTFOUND);
@@ -334,15 +338,16 @@ static enum err
 report(void *ctx, unsigned class, const struct spool_drop *d, struct buf *out)
 {
 	(void)ctx;
-	return buf_printf(out, "\"id\":\"%u\",dropped %u: %u-%u", (unsigned)d->count, class, d->first,
-	    d->last);
+	return buf_printf(
+	    out, "\"id\":\"%u\",dropped %u: %u-%u", (unsigned)d->count, class, d->first, d->last);
 }
 
 static void
 open_run(struct run *r, const uint64_t q[SPOOL_CLASSES])
 {
-	struct spool_options o = { .loop = &r->loop, .dir = dir, .report = report, .report_class = 1,
-		.report_ms = 20 };
+	struct spool_options o = {
+		.loop = &r->loop, .dir = dir, .report = report, .report_class = 1, .report_ms = 20
+	};
 	struct spool_opened opened;
 
 	*r = (struct run){ 0 };
@@ -407,7 +412,8 @@ reads_take_urgent_classes_first_and_hold_them(void **state)
 	assert_int_equal(r.batch->items[3].class, 2);
 	assert_int_equal(r.batch->items[3].seq, 3);
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(spool_append(r.spool, &low, 1, on_append, &r), OK), r.last = 8 + (uint32_t)i;
+		assert_int_equal(spool_append(r.spool, &low, 1, on_append, &r), OK),
+		    r.last = 8 + (uint32_t)i;
 	spool_batch_free(r.batch);
 	r.batch = NULL;
 	r.last = 8;
@@ -453,16 +459,19 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(order_acks_and_reopening, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_oldest_go_when_the_quota_is_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_new_epoch_numbers_what_waits_from_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_epoch_ends_before_its_numbers_do, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    the_oldest_go_when_the_quota_is_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_new_epoch_numbers_what_waits_from_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    an_epoch_ends_before_its_numbers_do, setup, teardown),
 		cmocka_unit_test_setup_teardown(dead_letters_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(groups_commit_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads_take_urgent_classes_first_and_hold_them, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(a_failed_commit_stores_nothing_and_says_so, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    reads_take_urgent_classes_first_and_hold_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_failed_commit_stores_nothing_and_says_so, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
