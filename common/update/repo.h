@@ -149,9 +149,17 @@ MUST_CHECK enum err repo_sign_file(const char *path, const char *const *key_file
  * "waiting":[role],"targets":[{"path","length","sha256"}]}; the caller frees. */
 MUST_CHECK enum err repo_describe(struct repo *r, cJSON **out, struct fault *f);
 
+struct repo_target {
+	const char *path;
+	uint64_t length;
+	char sha256[65];
+	bool pack, helper; /* helper: below delta/ or full/, no content of a set */
+};
+
 /* Verifies <root>/<feed> as a client with this initial root would now, every target read.
- * root_path NULL: 1.root.json of the folder itself. */
+ * root_path NULL: 1.root.json of the folder itself. `each` (may be NULL) sees every good target. */
 MUST_CHECK enum err repo_verify(const char *feed_dir, const char *root_path,
+    enum err (*each)(void *arg, const struct repo_target *t), void *arg,
     struct repo_report *report, struct fault *f);
 
 #endif

@@ -116,26 +116,46 @@ copy_tree(const char *from, const char *to, unsigned depth, struct fault *f)
 }
 
 static enum err
-check_there(const struct repo *r, const char *there, struct fault *f)
+read_timestamp(const char *dir, struct buf *text, uint64_t *version, struct fault *f)
 {
 	char path[REPO_PATH];
 	struct signed_doc d = { 0 };
+	enum err e = repo_join(path, dir, "timestamp.json", f);
+
+	if (e == OK)
+		e = file_read(path, text, f);
+	if (e == OK)
+		e = signed_parse(&d, text->data, text->len, f);
+	if (e == OK)
+		e = json_get_u64(d.body, "version", JSON_MAX_INT, version, f);
+	signed_free(&d);
+	return e;
+}
+
+/* A newer timestamp there, or another one of the same number, was published by another repository or
+ * before this one was restored from a copy. */
+static enum err
+check_there(const struct repo *r, const char *there, struct fault *f)
+{
+	char path[REPO_PATH];
+	struct buf mine, other;
 	uint64_t ours = 0, theirs = 0;
 	enum err e = repo_join(path, there, "timestamp.json", f);
 
 	if (e != OK || !file_exists(path))
 		return e;
-	e = repo_load_doc(&d, path, LIMIT_TUF_TIMESTAMP, f);
+	buf_init(&mine, LIMIT_TUF_TIMESTAMP);
+	buf_init(&other, LIMIT_TUF_TIMESTAMP);
+	e = read_timestamp(r->meta, &mine, &ours, f);
 	if (e == OK)
-		e = json_get_u64(d.body, "version", JSON_MAX_INT, &theirs, f);
-	if (e == OK)
-		e = json_get_u64(r->timestamp.body, "version", JSON_MAX_INT, &ours, f);
-	signed_free(&d);
-	if (e == OK && theirs > ours)
+		e = read_timestamp(there, &other, &theirs, f);
+	if (e == OK && (theirs > ours || (theirs == ours && (mine.len != other.len ||
+	    memcmp(mine.data, other.data, mine.len) != 0))))
 		e = fault_set(f, ERR_ROLLBACK,
-		    "%s holds timestamp %" PRIu64 " and ours is %" PRIu64
-		    ": this would go backwards; restore the newest copy of the repository",
-		    there, theirs, ours);
+		    "%s holds timestamp %" PRIu64 " and ours is %" PRIu64 ": this would go "
+		    "backwards; restore the newest copy of the repository", there, theirs, ours);
+	buf_free(&mine);
+	buf_free(&other);
 	return e;
 }
 

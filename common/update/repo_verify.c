@@ -2,7 +2,9 @@
  * of its own, and every target read. */
 #include "update/repo_priv.h"
 
+#include "base/json.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/text.h"
 #include "os/file.h"
 #include "update/tuf.h"
@@ -21,6 +23,8 @@ struct verifying {
 	const struct tuf *tuf;
 	struct repo_report *report;
 	uint8_t *buf;
+	enum err (*each)(void *arg, const struct repo_target *t);
+	void *arg;
 };
 
 static enum err
@@ -65,6 +69,19 @@ read_target(struct verifying *v, const struct tuf_target *t, const char *path, s
 }
 
 static enum err
+tell_target(const struct verifying *v, const struct tuf_target *t)
+{
+	struct repo_target x = { .path = t->path, .length = t->length };
+
+	if (v->each == NULL || !t->has_sha256)
+		return OK;
+	text_hex(x.sha256, t->sha256, sizeof t->sha256);
+	x.helper = repo_is_helper(t->path);
+	x.pack = cJSON_IsTrue(json_get(json_get(t->custom, "atalaia"), "pack"));
+	return v->each(v->arg, &x);
+}
+
+static enum err
 each_target(void *ctx, const struct tuf_target *t, struct fault *f)
 {
 	struct verifying *v = ctx;
@@ -90,7 +107,7 @@ each_target(void *ctx, const struct tuf_target *t, struct fault *f)
 		v->report->targets++;
 		v->report->bytes += t->length;
 	}
-	return OK;
+	return tell_target(v, t);
 }
 
 static enum err
@@ -120,10 +137,11 @@ verify_in(const char *store, const struct buf *root, struct verifying *v, struct
 }
 
 enum err
-repo_verify(const char *feed_dir, const char *root_path, struct repo_report *report,
-    struct fault *f)
+repo_verify(const char *feed_dir, const char *root_path,
+    enum err (*each)(void *arg, const struct repo_target *t), void *arg,
+    struct repo_report *report, struct fault *f)
 {
-	struct verifying v = { .feed_dir = feed_dir, .report = report };
+	struct verifying v = { .feed_dir = feed_dir, .report = report, .each = each, .arg = arg };
 	char store[] = "/tmp/atalaia-verify-XXXXXX", path[REPO_PATH];
 	struct buf root;
 	enum err e = OK, gone;

@@ -117,6 +117,8 @@ const struct verb verbs[] = { { "init", "REPO", 1, 1, "Make a repository with it
 	{ "verify", "REPO|FEED", 1, 1,
 	    "Check a published feed as a client would, every target read", verify_options,
 	    verb_verify },
+	{ "checkout", "REPO|FEED DIR", 2, 2, "Build the set as a workstation would, in DIR/current",
+	    verify_options, verb_checkout },
 	{ "show", "REPO", 1, 1, "Print versions, expiry, keys and targets", show_options,
 	    verb_show },
 	{ "delta", "OLD NEW OUT", 3, 3, "Make the delta from one file to another", delta_options,

@@ -37,6 +37,12 @@ enum err verb_verify(const struct args *a, const char *passphrase, struct fault 
 enum err verb_show(const struct args *a, const char *passphrase, struct fault *f);
 enum err verb_delta(const struct args *a, const char *passphrase, struct fault *f);
 
+/* verbs_checkout.c */
+enum err verb_checkout(const struct args *a, const char *passphrase, struct fault *f);
+
+/* verbs_show.c: the feed that a repository folder publishes, or the folder itself. */
+MUST_CHECK enum err feed_folder(const char *word, const char *passphrase, char out[4096],
+    struct fault *f);
 /* verbs_publish.c: prints what was published, then copies to --out. */
 MUST_CHECK enum err finish_publish(struct repo *r, const struct args *a,
     const struct repo_report *report, struct fault *f);

@@ -216,7 +216,7 @@ writer_is_deterministic(void **state)
 	assert_string_equal(buf_text(&seen), "a(0)=;m.yar(6)=first\n;z/last(6)=first\n;");
 	/* the form is part of every signed hash: it must never change */
 	hash_sha256_text(x.data, x.len, hex);
-	assert_string_equal(hex, 
+	assert_string_equal(hex,
 	    "18de69ad03363c6a9f9e5de9a513f6789fbdd5c6ef4348f2f9574ad428c4efd2");
 	m[1].name = "a";
 	assert_int_equal(pack_write(b, m, 3, NULL), ERR_EXISTS);
