@@ -118,6 +118,8 @@ $(B)/tests/fuzz/$(1)/fuzz_%: $(B)/tests/fuzz/$(1)/fuzz_%.o $(B)/tests/fuzz/repla
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach p,common agent fetch scan update-agent console publisher operator,$(eval $(call TEST_RULES,$(p))))
+# This one runs the real program.
+$(B)/tests/unit/agent/test_scanner: | $(B)/atalaia-scan
 $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<

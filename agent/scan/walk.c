@@ -231,9 +231,11 @@ next_path(struct walk *w, struct walk_file *out)
 	e = buf_append(&w->path, path, n);
 	if (e != OK)
 		return e == ERR_TOOBIG ? ERR_AGAIN : e;
-	return walk_excluded(w->c, buf_text(&w->path))
-		   ? ERR_AGAIN
-		   : visit(w, AT_FDCWD, buf_text(&w->path), true, out);
+	if (walk_excluded(w->c, buf_text(&w->path))) { /* asked for by name: not in silence */
+		w->unread(w->ctx, buf_text(&w->path), "excluded");
+		return ERR_AGAIN;
+	}
+	return visit(w, AT_FDCWD, buf_text(&w->path), true, out);
 }
 
 enum err
