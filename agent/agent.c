@@ -40,7 +40,7 @@ struct frame {
 	uv_fs_poll_t identity_poll;
 	bool signals_made;
 	int closing;
-	bool again;               /* build everything anew: enrolled meanwhile */
+	bool again; /* build everything anew: enrolled meanwhile */
 	bool ready;
 	int lock;
 };
@@ -161,8 +161,8 @@ folders(struct frame *fr, struct fault *f)
 		e = file_lock(path, &fr->lock, f);
 	if (e == ERR_BUSY) {
 		fault_reset(f);
-		return fault_set(f, e, "another atalaia-agent uses %s; stop it or set [agent] state=",
-		    c->state);
+		return fault_set(
+		    f, e, "another atalaia-agent uses %s; stop it or set [agent] state=", c->state);
 	}
 	return e;
 }
@@ -174,7 +174,8 @@ build_store(struct agent *a, struct fault *f)
 	enum err e = identity_load(&a->identity, a->conf->state, f);
 
 	if (e == ERR_NOTFOUND) {
-		log_warn("identity.none", "remedy=%s", log_q("atalaia-agent enroll --config FILE TOKEN"));
+		log_warn("identity.none", "remedy=%s",
+		    log_q("atalaia-agent enroll --config FILE TOKEN"));
 		e = OK;
 	}
 	if (e == OK)
@@ -285,8 +286,8 @@ say_ready(struct frame *fr)
 	char path[4300], text[96];
 	struct fault f = { 0 };
 	unsigned task = a->task_server == NULL ? 0 : a->task_port;
-	int n = snprintf(text, sizeof text, "{\"task\":%u,\"event\":%u}\n", task,
-	    (unsigned)a->event_port);
+	int n = snprintf(
+	    text, sizeof text, "{\"task\":%u,\"event\":%u}\n", task, (unsigned)a->event_port);
 
 	(void)snprintf(path, sizeof path, "%s/ports.json", a->conf->run);
 	if (file_replace(path, text, (size_t)n, 0644, &f) != OK)
@@ -421,7 +422,7 @@ agent_stop(struct agent *a, const char *why)
 		tasks_close(a->tasks, part_closed, fr); /* first: what follows ends its handlers */
 	}
 	fr->closing += (a->renewal != NULL) + (a->task_server != NULL) + (a->pull != NULL) + 1 +
-	    (a->updates != NULL) + (a->role != NULL);
+		       (a->updates != NULL) + (a->role != NULL);
 	if (a->renewal != NULL)
 		renewal_close(a->renewal, part_closed, fr);
 	if (a->task_server != NULL)

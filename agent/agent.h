@@ -11,14 +11,14 @@
 struct agent {
 	uv_loop_t loop;
 	const struct agent_conf *conf;
-	char boot[37];                     /* a new uuid each start */
-	int64_t started;                   /* wall ms */
-	struct identity *identity;         /* NULL: not enrolled */
+	char boot[37];		   /* a new uuid each start */
+	int64_t started;	   /* wall ms */
+	struct identity *identity; /* NULL: not enrolled */
 	struct events *events;
 	struct engine *engine;
 	struct scanner *scanner;
-	struct httpc *plain;               /* 3333 and the local collector: no TLS */
-	struct httpc *console;             /* 2225, mutual TLS; NULL: not enrolled */
+	struct httpc *plain;   /* 3333 and the local collector: no TLS */
+	struct httpc *console; /* 2225, mutual TLS; NULL: not enrolled */
 	struct journal *journal;
 	struct tasks *tasks;
 	struct task_server *task_server;
@@ -27,10 +27,10 @@ struct agent {
 	struct updates *updates;
 	struct role *role;
 	struct renewal *renewal;
-	int64_t time_floor;                /* newest verified time, wall ms; 0 = none yet */
-	uint16_t task_port, event_port;    /* the real ones */
+	int64_t time_floor;		/* newest verified time, wall ms; 0 = none yet */
+	uint16_t task_port, event_port; /* the real ones */
 	int exit_status;
-	bool restart;                      /* leave with the status that asks for a new start */
+	bool restart; /* leave with the status that asks for a new start */
 	bool stopping;
 };
 
@@ -42,7 +42,8 @@ void agent_stop(struct agent *a, const char *why);
 int64_t agent_now(const struct agent *a);
 void agent_floor(struct agent *a, int64_t verified);
 
-/* Raises one of the agent's own events. data is taken, may be NULL (no memory: logged, not raised). */
+/* Raises one of the agent's own events. data is taken, may be NULL (no memory: logged, not raised).
+ */
 void agent_event(struct agent *a, const char *type, cJSON *data);
 
 /* A renewed or new identity comes into use; takes it and frees the old one. */

@@ -8,8 +8,8 @@
 #define BACKOFF_FENCED UINT64_MAX
 
 struct backoff {
-	unsigned row;      /* bad ends without a quiet time between them */
-	uint64_t last;     /* monotonic ms of the latest */
+	unsigned row;  /* bad ends without a quiet time between them */
+	uint64_t last; /* monotonic ms of the latest */
 };
 
 /* The child ended badly after running for `ran_ms`. Returns the pause before the next start, or

@@ -237,8 +237,10 @@ child_spawn(struct child **out, uv_loop_t *loop, const struct child_spec *spec, 
 	e = child_find(path, sizeof path, spec->libexec, spec->program);
 	if (e != OK) {
 		cJSON_Delete(config);
-		return fault_set(f, e, "program %s is not installed; install its package or set "
-		    "[agent] libexec=", spec->program);
+		return fault_set(f, e,
+		    "program %s is not installed; install its package or set "
+		    "[agent] libexec=",
+		    spec->program);
 	}
 	c = calloc(1, sizeof *c);
 	if (c == NULL) {
@@ -267,8 +269,8 @@ child_spawn(struct child **out, uv_loop_t *loop, const struct child_spec *spec, 
 		uv_close((uv_handle_t *)&c->process, NULL);
 		childctl_close(c->ctl, 0, discard_ctl_closed, c);
 		cJSON_Delete(config);
-		return fault_set(f, err_from_errno(-u), "%s could not be started: %s", path,
-		    uv_strerror(u));
+		return fault_set(
+		    f, err_from_errno(-u), "%s could not be started: %s", path, uv_strerror(u));
 	}
 	log_debug("child.started", "program=%s pid=%d", c->program, c->process.pid);
 	e = childctl_start(c->ctl);

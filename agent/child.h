@@ -14,12 +14,12 @@
 struct child;
 
 struct child_end {
-	int64_t status;      /* exit status, -1 when a signal ended it */
+	int64_t status; /* exit status, -1 when a signal ended it */
 	int signal;
-	bool stopped;        /* child_stop was called before it ended */
-	bool killed;         /* it did not stop in time, or broke the protocol */
+	bool stopped; /* child_stop was called before it ended */
+	bool killed;  /* it did not stop in time, or broke the protocol */
 	uint64_t ran_ms;
-	char why[240];       /* a sentence for the log; "" for a clean end */
+	char why[240]; /* a sentence for the log; "" for a clean end */
 };
 
 struct child_handlers {
@@ -31,10 +31,10 @@ struct child_handlers {
 };
 
 struct child_spec {
-	const char *program;         /* "atalaia-fetch" */
-	const char *libexec;         /* configured folder, "" = search */
-	const char *const *args;     /* after the program's name, NULL-terminated; may be NULL */
-	unsigned stop_ms;            /* from child_stop to SIGKILL */
+	const char *program;	 /* "atalaia-fetch" */
+	const char *libexec;	 /* configured folder, "" = search */
+	const char *const *args; /* after the program's name, NULL-terminated; may be NULL */
+	unsigned stop_ms;	 /* from child_stop to SIGKILL */
 };
 
 /* config is taken, also on failure. On failure no handler is called. */
@@ -42,7 +42,7 @@ MUST_CHECK enum err child_spawn(struct child **out, uv_loop_t *loop, const struc
     cJSON *config, const struct child_handlers *h, void *ctx, struct fault *f);
 /* message is taken. */
 MUST_CHECK enum err child_send(struct child *c, cJSON *message);
-void child_stop(struct child *c);    /* asks, then kills at the deadline; more calls do nothing */
+void child_stop(struct child *c); /* asks, then kills at the deadline; more calls do nothing */
 int child_pid(const struct child *c);
 
 /* Path of a program: configured folder, the agent's own folder, then the packages' folders. */

@@ -1,5 +1,5 @@
-/* collect.c - task `collect`: the system information document and mwav.log to the console. A console
- * without uploads still gets the document, as the task's result. */
+/* collect.c - task `collect`: the system information document and mwav.log to the console. A
+ * console without uploads still gets the document, as the task's result. */
 #include "task_handlers.h"
 
 #include "agent.h"
@@ -53,7 +53,8 @@ progress(void *ctx, uint64_t done, uint64_t total)
 	struct collect *c = ctx;
 	cJSON *o = cJSON_CreateObject();
 
-	if (o != NULL && json_add_string(o, "file", c->sending_log ? UPLOAD_LOG : UPLOAD_SYSTEM) == OK &&
+	if (o != NULL &&
+	    json_add_string(o, "file", c->sending_log ? UPLOAD_LOG : UPLOAD_SYSTEM) == OK &&
 	    json_add_u64(o, "done", done) == OK && json_add_u64(o, "total", total) == OK)
 		task_progress(c->task, o);
 	else
@@ -86,8 +87,8 @@ uploaded(void *ctx, enum err e, const char *why)
 static void
 start_upload(struct collect *c, const char *name, const char *path)
 {
-	enum err e = upload_start(&c->upload, task_agent(c->task), task_id(c->task), name, path,
-	    progress, uploaded, c);
+	enum err e = upload_start(
+	    &c->upload, task_agent(c->task), task_id(c->task), name, path, progress, uploaded, c);
 
 	if (e != OK)
 		finish(c, e, "memory ran out");
@@ -171,7 +172,8 @@ run_collect(struct task *t)
 	}
 	c->task = t;
 	c->work.data = c;
-	cJSON_ArrayForEach(i, json_get(task_args(t), "what")) {
+	cJSON_ArrayForEach(i, json_get(task_args(t), "what"))
+	{
 		c->want_system = c->want_system || strcmp(i->valuestring, "system") == 0;
 		c->want_log = c->want_log || strcmp(i->valuestring, "mwav") == 0;
 	}

@@ -12,12 +12,18 @@ static const char *const gate_names[] = { "auto", "on", "off", NULL };
 static const char *const mode_names[] = { "mirror", "origin", NULL };
 
 #define AT(member) offsetof(struct agent_conf, member)
-#define ROW(section, name, type, member, dflt, help) \
-	{ section, name, type, AT(member), dflt, help, 0, 0, NULL }
-#define RANGE(section, name, type, member, dflt, lo, hi, help) \
-	{ section, name, type, AT(member), dflt, help, lo, hi, NULL }
-#define CHOICE(section, name, member, dflt, list, help) \
-	{ section, name, CONF_CHOICE, AT(member), dflt, help, 0, 0, list }
+#define ROW(section, name, type, member, dflt, help)                                               \
+	{                                                                                          \
+		section, name, type, AT(member), dflt, help, 0, 0, NULL                            \
+	}
+#define RANGE(section, name, type, member, dflt, lo, hi, help)                                     \
+	{                                                                                          \
+		section, name, type, AT(member), dflt, help, lo, hi, NULL                          \
+	}
+#define CHOICE(section, name, member, dflt, list, help)                                            \
+	{                                                                                          \
+		section, name, CONF_CHOICE, AT(member), dflt, help, 0, 0, list                     \
+	}
 #define MIB (1ull << 20)
 #define HOUR 3600000ull
 
@@ -28,8 +34,7 @@ const struct conf_option agent_options[] = {
 	    "folder of the local socket and ports.json"),
 	ROW("agent", "libexec", CONF_STRING, libexec, "",
 	    "folder of the child programs, default: beside the agent, then /usr/lib/atalaia"),
-	ROW("agent", "listen", CONF_LIST, listen, "::,0.0.0.0",
-	    "addresses of the task port"),
+	ROW("agent", "listen", CONF_LIST, listen, "::,0.0.0.0", "addresses of the task port"),
 	ROW("agent", "task_port", CONF_PORT, task_port, "2222", "port of tasks from the console"),
 	ROW("agent", "event_port", CONF_PORT, event_port, "2227",
 	    "port of local events and status on 127.0.0.1 and ::1"),
@@ -80,14 +85,16 @@ const struct conf_option agent_options[] = {
 	    "random time added to a check when no policy says so"),
 	RANGE("update", "retry", CONF_DURATION, update_retry, "1m", 100, 24 * HOUR,
 	    "first pause after a source failed; doubles up to an hour"),
-	ROW("update", "feeds", CONF_LIST, feeds, "", "feeds to follow, default: those of enrolment"),
+	ROW("update", "feeds", CONF_LIST, feeds, "",
+	    "feeds to follow, default: those of enrolment"),
 	ROW("update", "roots", CONF_STRING, roots, "/etc/atalaia/roots",
 	    "folder of <feed>.root.json files that came with packages"),
 	ROW("update", "proxy", CONF_STRING, proxy, "", "proxy for FTP and HTTP downloads"),
 	RANGE("update", "disk_floor", CONF_SIZE, disk_floor, "0", 0, 0,
 	    "free bytes to leave alone, 0: 4 GiB or 10 %, whichever is smaller"),
 	ROW("console", "source_address", CONF_STRING, source_address, "",
-	    "local address of the console connection, default: the listen address when it is one only"),
+	    "local address of the console connection, default: the listen address when it is one "
+	    "only"),
 	ROW("console", "proxy", CONF_STRING, console_proxy, "", "proxy for the console connection"),
 	ROW("update-agent", "enabled", CONF_BOOL, role_enabled, "no",
 	    "yes to run the update-agent role without a task"),
@@ -108,7 +115,8 @@ check_engine(const struct agent_conf *c, struct fault *f)
 {
 	if (c->engine == ENGINE_CLAMD && c->clamd_socket[0] != '/')
 		return conf_fault(c->origins, "engine", "clamd_socket", f,
-		    "must be an absolute path when type=clamd; write the LocalSocket of clamd.conf");
+		    "must be an absolute path when type=clamd; write the LocalSocket of "
+		    "clamd.conf");
 	if (c->engine == ENGINE_COMMAND && c->command_scan[0] == '\0')
 		return conf_fault(c->origins, "engine", "command_scan", f,
 		    "is needed when type=command; write the program that scans {file}");

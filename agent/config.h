@@ -16,38 +16,38 @@ enum engine_type { ENGINE_NONE, ENGINE_CLAMD, ENGINE_COMMAND };
 enum gate_mode { GATE_AUTO, GATE_ON, GATE_OFF };
 
 /* Options of the update-agent role that are handed to `serve` as they were written. */
-#define CONF_SERVE_LIST(X)										\
-	X(listen, "addresses to serve on, empty: all")							\
-	X(version_port, "port of version answers, default 3333")						\
-	X(ftp_port, "port of FTP, default 2021")								\
-	X(http_port, "port of HTTP, usually 2221; empty or off: no HTTP")					\
-	X(passive_first, "first port of the passive range")						\
-	X(passive_count, "how many ports the passive range has")						\
-	X(passive_address, "public IPv4 address for peers outside local_networks")			\
-	X(local_networks, "networks that reach this PC without NAT")					\
-	X(data_peer, "who may take data connections: same, subnet or any")				\
-	X(max_sessions, "FTP sessions at a time")								\
-	X(max_sessions_per_address, "sessions at a time of one address")					\
-	X(nat_addresses, "addresses with many PCs behind them")						\
-	X(max_sessions_per_nat, "the cap of sessions for nat_addresses")					\
-	X(max_waiters, "connections held on the version port")						\
-	X(waiters_per_address, "the same of one address")							\
-	X(waiters_per_nat, "the same for nat_addresses")							\
-	X(idle_timeout, "an FTP session without a command ends after this time")				\
-	X(accept_timeout, "time to wait for a data connection")						\
-	X(login_timeout, "time to log in")								\
-	X(line_timeout, "time for one command line")							\
-	X(stall_timeout, "a transfer must move 16 KiB in this time")					\
-	X(outgoing_budget, "bytes a second that downloads are spread over")				\
-	X(expected_download, "bytes of one client's update until measured")				\
-	X(poll_interval, "how often the folder is looked at")						\
-	X(drain_timeout, "time for transfers at the end")							\
-	X(dropbox, "folder for uploads, empty: no uploads")						\
-	X(dropbox_file_size, "largest upload")								\
-	X(dropbox_total, "bytes in the drop box")								\
-	X(dropbox_files, "files in the drop box")								\
-	X(dropbox_daily, "bytes that one address may upload a day")					\
-	X(dropbox_daily_files, "files that one address may upload a day")					\
+#define CONF_SERVE_LIST(X)                                                                         \
+	X(listen, "addresses to serve on, empty: all")                                             \
+	X(version_port, "port of version answers, default 3333")                                   \
+	X(ftp_port, "port of FTP, default 2021")                                                   \
+	X(http_port, "port of HTTP, usually 2221; empty or off: no HTTP")                          \
+	X(passive_first, "first port of the passive range")                                        \
+	X(passive_count, "how many ports the passive range has")                                   \
+	X(passive_address, "public IPv4 address for peers outside local_networks")                 \
+	X(local_networks, "networks that reach this PC without NAT")                               \
+	X(data_peer, "who may take data connections: same, subnet or any")                         \
+	X(max_sessions, "FTP sessions at a time")                                                  \
+	X(max_sessions_per_address, "sessions at a time of one address")                           \
+	X(nat_addresses, "addresses with many PCs behind them")                                    \
+	X(max_sessions_per_nat, "the cap of sessions for nat_addresses")                           \
+	X(max_waiters, "connections held on the version port")                                     \
+	X(waiters_per_address, "the same of one address")                                          \
+	X(waiters_per_nat, "the same for nat_addresses")                                           \
+	X(idle_timeout, "an FTP session without a command ends after this time")                   \
+	X(accept_timeout, "time to wait for a data connection")                                    \
+	X(login_timeout, "time to log in")                                                         \
+	X(line_timeout, "time for one command line")                                               \
+	X(stall_timeout, "a transfer must move 16 KiB in this time")                               \
+	X(outgoing_budget, "bytes a second that downloads are spread over")                        \
+	X(expected_download, "bytes of one client's update until measured")                        \
+	X(poll_interval, "how often the folder is looked at")                                      \
+	X(drain_timeout, "time for transfers at the end")                                          \
+	X(dropbox, "folder for uploads, empty: no uploads")                                        \
+	X(dropbox_file_size, "largest upload")                                                     \
+	X(dropbox_total, "bytes in the drop box")                                                  \
+	X(dropbox_files, "files in the drop box")                                                  \
+	X(dropbox_daily, "bytes that one address may upload a day")                                \
+	X(dropbox_daily_files, "files that one address may upload a day")                          \
 	X(dropbox_floor, "no upload when the disk has less free")
 
 struct agent_conf {

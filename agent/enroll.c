@@ -68,12 +68,13 @@ static void
 connection_failed(struct enrolment *n, const struct httpc_response *r)
 {
 	if (r->err == ERR_EXPIRED) {
-		(void)fault_set(&n->fault, ERR_EXPIRED, "%s; check this PC's clock first (date, timedatectl)",
-		    fault_text(&r->fault));
+		(void)fault_set(&n->fault, ERR_EXPIRED,
+		    "%s; check this PC's clock first (date, timedatectl)", fault_text(&r->fault));
 		finish(n, ENROLL_EXIT_REFUSED);
 	} else if (r->err == ERR_AUTH || r->err == ERR_VERIFY || r->err == ERR_PARSE) {
-		(void)fault_set(&n->fault, r->err, "%s:%u does not prove to be the console of this token: %s",
-		    n->token.host, n->token.port, fault_text(&r->fault));
+		(void)fault_set(&n->fault, r->err,
+		    "%s:%u does not prove to be the console of this token: %s", n->token.host,
+		    n->token.port, fault_text(&r->fault));
 		finish(n, ENROLL_EXIT_REFUSED);
 	} else {
 		(void)fault_set(&n->fault, r->err, "%s:%u cannot be reached: %s", n->token.host,
@@ -122,8 +123,10 @@ refused(struct enrolment *n, const struct httpc_response *r)
 			detail = "";
 	}
 	(void)fault_set(&n->fault, ERR_DENIED, "the console refused the enrolment (%d %s): %s%s",
-	    r->status, code, detail, strcmp(code, ENROLL_CODE_TOKEN) == 0
-	    ? "; the token may be used up, expired or mistyped: ask for a new one" : "");
+	    r->status, code, detail,
+	    strcmp(code, ENROLL_CODE_TOKEN) == 0
+		? "; the token may be used up, expired or mistyped: ask for a new one"
+		: "");
 	if (strcmp(code, ENROLL_CODE_CSR) == 0)
 		enroll_pending_drop(n->conf->state);
 	if (r->status == 429 || r->status == 503) {
@@ -146,7 +149,8 @@ request_done(void *ctx, const struct httpc_response *r)
 	if (r->err != OK)
 		connection_failed(n, r);
 	else if (r->peer == NULL || !pki_equal(r->peer->cert_sha256, n->leaf, PKI_SHA256)) {
-		(void)fault_set(&n->fault, ERR_AUTH, "the console changed its certificate meanwhile");
+		(void)fault_set(
+		    &n->fault, ERR_AUTH, "the console changed its certificate meanwhile");
 		later(n, 1);
 	} else if (r->status == 200)
 		take_answer(n, r);
@@ -243,7 +247,8 @@ prepare(struct enrolment *n, const char *token, struct fault *f)
 		return e;
 	(void)snprintf(path, sizeof path, "%s/identity/identity.json", n->conf->state);
 	if (file_exists(path) && !n->again)
-		return fault_set(f, ERR_EXISTS, "this PC is enrolled already; use --again to replace its "
+		return fault_set(f, ERR_EXISTS,
+		    "this PC is enrolled already; use --again to replace its "
 		    "identity");
 	if (n->conf->host[0] != '\0')
 		(void)snprintf(n->host, sizeof n->host, "%s", n->conf->host);
@@ -261,7 +266,7 @@ static enum err
 start(struct enrolment *n, struct fault *f)
 {
 	struct httpc_tls tls = { 0 };
-	const uint8_t (*pin)[PKI_SHA256] = (const uint8_t (*)[PKI_SHA256])&n->token.ca_spki;
+	const uint8_t(*pin)[PKI_SHA256] = (const uint8_t(*)[PKI_SHA256]) & n->token.ca_spki;
 	enum err e;
 
 	tls.trust.pins = pin;
@@ -285,11 +290,13 @@ tell(const struct enrolment *n)
 		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&n->fault));
 		return;
 	}
-	(void)printf("enrolled agent=%s console=%s:%u\n", n->agent, n->token.host,
-	    (unsigned)n->token.port);
+	(void)printf(
+	    "enrolled agent=%s console=%s:%u\n", n->agent, n->token.host, (unsigned)n->token.port);
 	if (n->left_out.len > 0)
-		(void)fprintf(stderr, "atalaia-agent: not followed, because neither the token nor a package "
-		    "vouches for the root: %s\n", buf_text(&n->left_out));
+		(void)fprintf(stderr,
+		    "atalaia-agent: not followed, because neither the token nor a package "
+		    "vouches for the root: %s\n",
+		    buf_text(&n->left_out));
 }
 
 int

@@ -69,8 +69,8 @@ enroll_pending_drop(const char *state)
 }
 
 static enum err
-check_answer(const struct token *t, const struct enroll_answer *a, const char *key_pem,
-    struct fault *f)
+check_answer(
+    const struct token *t, const struct enroll_answer *a, const char *key_pem, struct fault *f)
 {
 	uint8_t spki[PKI_SHA256];
 	struct pki_identity id;
@@ -118,8 +118,10 @@ store_root(const struct agent_conf *c, const struct token *t, const struct enrol
 	if (want != NULL) {
 		pki_sha256(sum, feed->root, feed->root_len);
 		if (!pki_equal(sum, want, sizeof sum))
-			return fault_set(f, ERR_VERIFY, "the root of feed %s is not the one that the token "
-			    "names; ask for a new token", feed->name);
+			return fault_set(f, ERR_VERIFY,
+			    "the root of feed %s is not the one that the token "
+			    "names; ask for a new token",
+			    feed->name);
 	}
 	(void)snprintf(path, sizeof path, "%s/roots/%s.root.json", c->state, feed->name);
 	*follow = true;
@@ -155,7 +157,7 @@ write_json(const cJSON *t, const char *path, struct fault *f)
 	buf_init(&text, LIMIT_ENROLMENT_BYTES);
 	e = json_print_pretty(t, &text);
 	e = e == OK ? file_replace(path, text.data, text.len, 0640, f)
-	    : fault_set(f, e, "%s could not be written", path);
+		    : fault_set(f, e, "%s could not be written", path);
 	buf_free(&text);
 	return e;
 }
@@ -175,7 +177,8 @@ store_enrolment(const struct agent_conf *c, const struct token *t, const struct 
 		if (e == OK && follow)
 			e = json_append_string(feeds, a->feeds[i].name);
 		else if (e == OK)
-			e = buf_printf(left_out, "%s%s", left_out->len == 0 ? "" : ", ", a->feeds[i].name);
+			e = buf_printf(
+			    left_out, "%s%s", left_out->len == 0 ? "" : ", ", a->feeds[i].name);
 	}
 	if (e == OK)
 		e = json_add_array(o, "sources", &sources);
@@ -204,10 +207,12 @@ store_identity(const struct agent_conf *c, const struct token *t, const struct e
 	if (e == OK)
 		e = json_add_object(o, "console", &console);
 	if (e == OK)
-		e = json_add_string(console, "name", a->console_name == NULL ? "" : a->console_name);
+		e = json_add_string(
+		    console, "name", a->console_name == NULL ? "" : a->console_name);
 	if (e == OK)
-		e = json_add_string(console, "host", a->console_host == NULL ||
-		    a->console_host[0] == '\0' ? t->host : a->console_host);
+		e = json_add_string(console, "host",
+		    a->console_host == NULL || a->console_host[0] == '\0' ? t->host
+									  : a->console_host);
 	if (e == OK)
 		e = json_add_u64(console, "port", a->console_port == 0 ? t->port : a->console_port);
 	if (e == OK)
@@ -223,8 +228,12 @@ enum err
 enroll_store(const struct agent_conf *c, const struct token *t, const struct enroll_answer *a,
     const char *key_pem, struct buf *left_out, struct fault *f)
 {
-	const struct { const char *name, *text; unsigned mode; } files[] = {
-		{ "identity/ca.pem", a->ca, 0640 }, { "identity/cert.pem", a->certificate, 0640 },
+	const struct {
+		const char *name, *text;
+		unsigned mode;
+	} files[] = {
+		{ "identity/ca.pem", a->ca, 0640 },
+		{ "identity/cert.pem", a->certificate, 0640 },
 		{ "identity/key.pem", key_pem, 0600 },
 	};
 	char path[4300];

@@ -10,8 +10,8 @@
 #include "proto/enroll.h"
 
 /* Key (0600, fsynced) and CSR of an enrolment under way; made when absent. */
-MUST_CHECK enum err enroll_pending(const char *state, const char *cn, struct buf *key,
-    struct buf *csr, struct fault *f);
+MUST_CHECK enum err enroll_pending(
+    const char *state, const char *cn, struct buf *key, struct buf *csr, struct fault *f);
 void enroll_pending_drop(const char *state);
 
 /* Checks the answer against the token and the key, then writes roots, enrolment.json and identity.

@@ -57,7 +57,8 @@ read_rejected(struct feed_facts *facts, const char *dir)
 	cJSON *tree = read_tree(dir, "rejected.json");
 	const cJSON *i;
 
-	cJSON_ArrayForEach(i, json_get(tree, "rejected")) {
+	cJSON_ArrayForEach(i, json_get(tree, "rejected"))
+	{
 		struct feed_rejected *r = &facts->rejected[facts->n_rejected];
 
 		if (facts->n_rejected == LIMIT_REJECTED)
@@ -161,12 +162,20 @@ write_tree(cJSON *t, enum err e, const char *dir, const char *name, struct fault
 enum err
 feed_store_save(const struct feed_facts *facts, const char *dir, struct fault *f)
 {
-	const struct { const char *name; uint64_t value; } numbers[] = {
-		{ "version", facts->version }, { "previous", facts->previous },
-		{ "activated", (uint64_t)facts->activated }, { "checked", (uint64_t)facts->checked },
-		{ "bytes_metadata", facts->bytes_metadata }, { "bytes_delta", facts->bytes_delta },
-		{ "bytes_full", facts->bytes_full }, { "bytes_saved", facts->bytes_saved },
-		{ "pin_version", facts->pin.version }, { "pin_until", (uint64_t)facts->pin.until },
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "version", facts->version },
+		{ "previous", facts->previous },
+		{ "activated", (uint64_t)facts->activated },
+		{ "checked", (uint64_t)facts->checked },
+		{ "bytes_metadata", facts->bytes_metadata },
+		{ "bytes_delta", facts->bytes_delta },
+		{ "bytes_full", facts->bytes_full },
+		{ "bytes_saved", facts->bytes_saved },
+		{ "pin_version", facts->pin.version },
+		{ "pin_until", (uint64_t)facts->pin.until },
 	};
 	cJSON *t = cJSON_CreateObject();
 	enum err e = t == NULL ? ERR_NOMEM : OK;

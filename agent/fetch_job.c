@@ -25,7 +25,8 @@ struct fetch_job {
 	struct fetch_result result;
 };
 
-static const char *const outcome_words[] = { "updated", "current", "waiting", "canceled", "failed" };
+static const char *const outcome_words[] = { "updated", "current", "waiting", "canceled",
+	"failed" };
 
 const char *
 fetch_outcome_word(enum fetch_outcome o)
@@ -62,7 +63,8 @@ read_errors(struct fetch_result *r, const cJSON *list)
 {
 	const cJSON *i;
 
-	cJSON_ArrayForEach(i, list) {
+	cJSON_ArrayForEach(i, list)
+	{
 		struct fetch_error *e = &r->errors[r->n_errors];
 
 		if (r->n_errors == LIMIT_FETCH_ERRORS)
@@ -162,8 +164,7 @@ on_ended(void *ctx, const struct child_end *end)
 }
 
 static enum err
-add_source(cJSON *list, const struct source *s, const char *scheme, uint16_t port,
-    const char *feed)
+add_source(cJSON *list, const struct source *s, const char *scheme, uint16_t port, const char *feed)
 {
 	char url[512];
 	cJSON *o;
@@ -229,7 +230,8 @@ add_reject(cJSON *m, const struct fetch_order *o)
 static enum err
 build_config(cJSON *m, const struct fetch_order *o)
 {
-	enum err e = m == NULL ? ERR_NOMEM : json_add_string(m, "mode", o->mirror ? "mirror" : "set");
+	enum err e =
+	    m == NULL ? ERR_NOMEM : json_add_string(m, "mode", o->mirror ? "mirror" : "set");
 
 	if (e == OK)
 		e = json_add_string(m, "feed", o->feed);

@@ -1,4 +1,5 @@
-/* fetch_job.h - one run of atalaia-fetch: its configuration built, its messages read. Loop's thread. */
+/* fetch_job.h - one run of atalaia-fetch: its configuration built, its messages read. Loop's
+ * thread. */
 #ifndef ATALAIA_AGENT_FETCH_JOB_H
 #define ATALAIA_AGENT_FETCH_JOB_H
 
@@ -25,10 +26,10 @@ struct fetch_result {
 	char set[4096], sha256[65];
 	char source[SOURCE_NAME], url[512], expires[40];
 	bool stale;
-	int64_t verified;                    /* wall ms, 0 = none */
+	int64_t verified; /* wall ms, 0 = none */
 	struct fetch_error errors[LIMIT_FETCH_ERRORS];
 	size_t n_errors;
-	char why[400];                       /* sentence when it failed, "" otherwise */
+	char why[400]; /* sentence when it failed, "" otherwise */
 };
 
 struct fetch_progress {
@@ -39,16 +40,16 @@ struct fetch_progress {
 struct fetch_order {
 	const char *feed;
 	bool mirror;
-	const char *folder;                  /* set: feeds/<feed>; mirror: the served root */
-	const char *work;                    /* mirror only */
-	const char *root_json;               /* trusted initial root */
+	const char *folder;    /* set: feeds/<feed>; mirror: the served root */
+	const char *work;      /* mirror only */
+	const char *root_json; /* trusted initial root */
 	const struct source *sources;
 	size_t n_sources;
-	const void *timestamp;               /* body from 3333, unread; NULL = none */
+	const void *timestamp; /* body from 3333, unread; NULL = none */
 	size_t timestamp_len;
-	const char *delta;                   /* "prefer", "require", "off" */
+	const char *delta; /* "prefer", "require", "off" */
 	uint64_t rate_limit, current, disk_floor;
-	const char *const *reject;           /* hashes of refused sets */
+	const char *const *reject; /* hashes of refused sets */
 	size_t n_reject;
 	const char *proxy;
 };
@@ -62,7 +63,7 @@ struct fetch_handlers {
 
 MUST_CHECK enum err fetch_start(struct fetch_job **out, struct agent *a,
     const struct fetch_order *o, const struct fetch_handlers *h, void *ctx, struct fault *f);
-void fetch_stop(struct fetch_job *j);    /* done follows, with FETCH_CANCELED unless it was ready */
+void fetch_stop(struct fetch_job *j); /* done follows, with FETCH_CANCELED unless it was ready */
 
 const char *fetch_outcome_word(enum fetch_outcome o);
 /* Pure: the result message as a struct. A message that is not well formed is FETCH_FAILED. */

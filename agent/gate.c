@@ -65,8 +65,8 @@ reloaded(void *ctx, const struct engine_outcome *o)
 		finish(g, VERDICT_LATER, o->rule, fault_text(&o->fault));
 		return;
 	}
-	if (engine_probe(g->agent->engine, g->feed, g->version, g->marker, probed, g, &g->job,
-	    &f) != OK)
+	if (engine_probe(
+		g->agent->engine, g->feed, g->version, g->marker, probed, g, &g->job, &f) != OK)
 		finish(g, VERDICT_LATER, "probe", fault_text(&f));
 }
 
@@ -103,8 +103,8 @@ gate_ready(uv_work_t *w, int status)
 
 	if (g->agent->engine == NULL)
 		finish(g, VERDICT_LATER, "stopped", "the agent is being stopped");
-	else if (engine_gate(g->agent->engine, g->set, g->feed, g->version, tested, g, &g->job,
-	    &f) != OK)
+	else if (engine_gate(
+		     g->agent->engine, g->set, g->feed, g->version, tested, g, &g->job, &f) != OK)
 		finish(g, VERDICT_LATER, "gate", fault_text(&f));
 }
 
@@ -130,15 +130,15 @@ begin(struct agent *a, const char *feed, uint64_t version, const char *set, gate
 }
 
 void
-gate_test(struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb,
-    void *ctx)
+gate_test(
+    struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb, void *ctx)
 {
 	begin(a, feed, version, set, cb, ctx, gate_work, gate_ready);
 }
 
 void
-gate_probe(struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb,
-    void *ctx)
+gate_probe(
+    struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb, void *ctx)
 {
 	begin(a, feed, version, set, cb, ctx, marker_work, marker_known);
 }

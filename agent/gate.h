@@ -16,10 +16,10 @@ enum verdict {
 typedef void (*gate_cb)(void *ctx, enum verdict v, const char *rule, const char *why);
 
 /* Loads the staged set for test. cb exactly once, never from inside the call. */
-void gate_test(struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb,
-    void *ctx);
+void gate_test(
+    struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb, void *ctx);
 /* Makes the engine take the active set and proves that it works with it. */
-void gate_probe(struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb,
-    void *ctx);
+void gate_probe(
+    struct agent *a, const char *feed, uint64_t version, const char *set, gate_cb cb, void *ctx);
 
 #endif

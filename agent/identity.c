@@ -76,8 +76,13 @@ read_members(struct identity *id, struct fault *f)
 static enum err
 read_files(struct identity *id, const char *state, struct fault *f)
 {
-	struct { const char *name; struct buf *to; } files[] = {
-		{ "key.pem", &id->key }, { "cert.pem", &id->cert }, { "ca.pem", &id->ca },
+	struct {
+		const char *name;
+		struct buf *to;
+	} files[] = {
+		{ "key.pem", &id->key },
+		{ "cert.pem", &id->cert },
+		{ "ca.pem", &id->ca },
 	};
 	char path[4200];
 	enum err e = OK;
@@ -123,8 +128,10 @@ identity_load(struct identity **out, const char *state, struct fault *f)
 	buf_init(&id->ca, LIMIT_PEM_BYTES);
 	e = read_files(id, state, f);
 	if (e == OK && (strcmp(id->pki.name, id->agent) != 0 || id->pki.role != PKI_AGENT))
-		e = fault_set(f, ERR_AUTH, "identity/cert.pem is not the certificate of agent %s; "
-		    "enrol again", id->agent);
+		e = fault_set(f, ERR_AUTH,
+		    "identity/cert.pem is not the certificate of agent %s; "
+		    "enrol again",
+		    id->agent);
 	if (e == ERR_NOTFOUND)
 		e = ERR_PARSE; /* half an identity is a fault, not "not enrolled" */
 	if (e != OK) {
@@ -220,9 +227,8 @@ identity_feeds(const struct identity *id, const char *out[LIMIT_FEEDS])
 	const cJSON *list = json_get(id->enrolment, "feeds"), *i;
 	size_t n = 0;
 
-	cJSON_ArrayForEach(i, list)
-		if (cJSON_IsString(i) && n < LIMIT_FEEDS)
-			out[n++] = i->valuestring;
+	cJSON_ArrayForEach(i, list) if (cJSON_IsString(i) && n < LIMIT_FEEDS) out[n++] =
+	    i->valuestring;
 	return n;
 }
 
@@ -240,7 +246,8 @@ identity_sources(const struct identity *id, struct source *out, size_t max)
 	const cJSON *list = json_get(id->enrolment, "sources"), *i;
 	size_t n = 0;
 
-	cJSON_ArrayForEach(i, list) {
+	cJSON_ArrayForEach(i, list)
+	{
 		const char *name, *host;
 		struct source s = { 0 };
 
@@ -259,8 +266,8 @@ identity_sources(const struct identity *id, struct source *out, size_t max)
 }
 
 enum err
-identity_trust_make(struct identity_trust *out, const struct identity *id,
-    const struct authority *au)
+identity_trust_make(
+    struct identity_trust *out, const struct identity *id, const struct authority *au)
 {
 	const cJSON *list, *i;
 	size_t n = 0;
@@ -275,9 +282,7 @@ identity_trust_make(struct identity_trust *out, const struct identity *id,
 	out->serials = calloc((size_t)cJSON_GetArraySize(list), sizeof *out->serials);
 	if (out->serials == NULL)
 		return ERR_NOMEM;
-	cJSON_ArrayForEach(i, list)
-		if (cJSON_IsString(i))
-			out->serials[n++] = i->valuestring;
+	cJSON_ArrayForEach(i, list) if (cJSON_IsString(i)) out->serials[n++] = i->valuestring;
 	out->trust.revoked = out->serials;
 	out->trust.n_revoked = n;
 	return OK;

@@ -1,6 +1,6 @@
-/* identity.h - who this PC is: identity/{key,cert,ca}.pem, identity.json and enrolment.json. Reading
- * and writing block: before the loop runs, or in a worker. A loaded identity is not changed; renewal
- * loads a new one. */
+/* identity.h - who this PC is: identity/{key,cert,ca}.pem, identity.json and enrolment.json.
+ * Reading and writing block: before the loop runs, or in a worker. A loaded identity is not
+ * changed; renewal loads a new one. */
 #ifndef ATALAIA_AGENT_IDENTITY_H
 #define ATALAIA_AGENT_IDENTITY_H
 
@@ -41,11 +41,11 @@ struct identity_trust {
 	struct pki_trust trust;
 	const char **serials;
 };
-MUST_CHECK enum err identity_trust_make(struct identity_trust *out, const struct identity *id,
-    const struct authority *au);
+MUST_CHECK enum err identity_trust_make(
+    struct identity_trust *out, const struct identity *id, const struct authority *au);
 void identity_trust_free(struct identity_trust *t);
-MUST_CHECK enum err identity_httpc_tls(struct httpc_tls *out, const struct identity *id,
-    const struct identity_trust *t);
+MUST_CHECK enum err identity_httpc_tls(
+    struct httpc_tls *out, const struct identity *id, const struct identity_trust *t);
 
 /* Path of a file in <state>/identity. */
 MUST_CHECK enum err identity_path(char *dst, size_t size, const char *state, const char *name);

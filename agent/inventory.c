@@ -137,8 +137,8 @@ add_addresses(cJSON *doc)
 			(void)uv_ip4_name(&list[i].address.address4, ip, sizeof ip);
 		else
 			(void)uv_ip6_name(&list[i].address.address6, ip, sizeof ip);
-		(void)snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", p[0], p[1], p[2], p[3],
-		    p[4], p[5]);
+		(void)snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", p[0], p[1], p[2],
+		    p[3], p[4], p[5]);
 		e = o == NULL ? ERR_NOMEM : json_add_string(o, "interface", list[i].name);
 		if (e == OK)
 			e = json_add_string(o, "address", ip);

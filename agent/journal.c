@@ -37,7 +37,7 @@ struct journal {
 	struct journal_record **rows;
 	size_t n, cap;
 	struct change *head, **tail; /* waiting */
-	struct change *batch;        /* in the worker */
+	struct change *batch;	     /* in the worker */
 	enum err batch_err;
 	struct fault batch_fault;
 	uv_work_t work;
@@ -155,8 +155,7 @@ load_row(void *ctx, struct journal_record *r)
 }
 
 enum err
-journal_open(struct journal **out, uv_loop_t *loop, const char *path, int64_t now,
-    struct fault *f)
+journal_open(struct journal **out, uv_loop_t *loop, const char *path, int64_t now, struct fault *f)
 {
 	struct journal *j = calloc(1, sizeof *j);
 	enum err e;

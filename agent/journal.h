@@ -1,7 +1,7 @@
 /* journal.h - what became of every task: SQLite with synchronous=FULL, one row for each id, and the
- * same rows in memory for look-ups. Loop's thread; commits run in a worker, one after the other, and
- * several waiting changes share one commit. A first row that cannot be written is an error for its
- * caller; a later change is kept in memory and tried again until it is written. */
+ * same rows in memory for look-ups. Loop's thread; commits run in a worker, one after the other,
+ * and several waiting changes share one commit. A first row that cannot be written is an error for
+ * its caller; a later change is kept in memory and tried again until it is written. */
 #ifndef ATALAIA_AGENT_JOURNAL_H
 #define ATALAIA_AGENT_JOURNAL_H
 
@@ -27,7 +27,7 @@ enum task_state {
 #define X(name, word) name,
 	TASK_STATES(X)
 #undef X
-	TASK_STATE_COUNT
+	    TASK_STATE_COUNT
 };
 
 const char *task_state_word(enum task_state s);
@@ -38,25 +38,25 @@ struct journal_record {
 	char id[UUID_TEXT];
 	char type[48];
 	char issuer[72];
-	char via[16];            /* "push", "pull" */
+	char via[16]; /* "push", "pull" */
 	enum task_state state;
-	char *args;              /* JSON text, owned, never NULL once stored */
-	char *result;            /* JSON text or NULL, owned */
-	char error[64];          /* stable code, "" = none */
-	char detail[400];        /* the sentence that goes with it */
+	char *args;	  /* JSON text, owned, never NULL once stored */
+	char *result;	  /* JSON text or NULL, owned */
+	char error[64];	  /* stable code, "" = none */
+	char detail[400]; /* the sentence that goes with it */
 	char step[48];
-	uint32_t step_no;        /* steps begun, 0 = none */
-	uint32_t runs;           /* runs begun and not ended or stopped cleanly */
+	uint32_t step_no; /* steps begun, 0 = none */
+	uint32_t runs;	  /* runs begun and not ended or stopped cleanly */
 	int64_t not_before, expires, created, updated; /* wall ms */
-	bool reported;           /* the console has this state */
+	bool reported;				       /* the console has this state */
 };
 
 struct journal;
 typedef void (*journal_cb)(void *ctx, enum err e);
 
 /* Blocking, before the loop runs. Makes the file when it is absent: journal_created is then now. */
-MUST_CHECK enum err journal_open(struct journal **out, uv_loop_t *loop, const char *path,
-    int64_t now, struct fault *f);
+MUST_CHECK enum err journal_open(
+    struct journal **out, uv_loop_t *loop, const char *path, int64_t now, struct fault *f);
 /* Finishes waiting commits, then closes; closed is the last call. */
 void journal_close(struct journal *j, void (*closed)(void *ctx), void *ctx);
 

@@ -25,16 +25,18 @@ static const char schema[] =
     " reported INTEGER NOT NULL);";
 
 #define COLUMNS                                                                                    \
-	"id,type,issuer,via,state,args,result,error,detail,step,step_no,runs,not_before,"       \
+	"id,type,issuer,via,state,args,result,error,detail,step,step_no,runs,not_before,"          \
 	"expires,created,updated,reported"
 
 static enum err
 sql_fault(sqlite3 *db, struct fault *f, const char *what)
 {
 	int code = sqlite3_errcode(db) & 0xff;
-	enum err e = code == SQLITE_FULL ? ERR_NOSPACE : code == SQLITE_NOMEM ? ERR_NOMEM :
-	    code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? ERR_PARSE :
-	    code == SQLITE_BUSY ? ERR_BUSY : ERR_IO;
+	enum err e = code == SQLITE_FULL			       ? ERR_NOSPACE
+		     : code == SQLITE_NOMEM			       ? ERR_NOMEM
+		     : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? ERR_PARSE
+		     : code == SQLITE_BUSY			       ? ERR_BUSY
+								       : ERR_IO;
 
 	return fault_set(f, e, "journal: %s: %s", what, sqlite3_errmsg(db));
 }
@@ -83,7 +85,7 @@ load_rows(struct journal_db *d, enum err (*load)(void *, struct journal_record *
 	int rc;
 
 	if (sqlite3_prepare_v2(d->db, "SELECT " COLUMNS " FROM task ORDER BY created, id", -1, &s,
-	    NULL) != SQLITE_OK)
+		NULL) != SQLITE_OK)
 		return sql_fault(d->db, f, "rows cannot be read");
 	while (e == OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
 		struct journal_record *r = journal_record_new();
@@ -109,8 +111,9 @@ read_created(struct journal_db *d, int64_t now, int64_t *created, struct fault *
 	(void)snprintf(sql, sizeof sql,
 	    "INSERT OR IGNORE INTO meta (key, value) VALUES ('created', %lld)", (long long)now);
 	if (sqlite3_exec(d->db, sql, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_prepare_v2(d->db, "SELECT value FROM meta WHERE key = 'created'", -1, &s,
-	    NULL) != SQLITE_OK || sqlite3_step(s) != SQLITE_ROW) {
+	    sqlite3_prepare_v2(
+		d->db, "SELECT value FROM meta WHERE key = 'created'", -1, &s, NULL) != SQLITE_OK ||
+	    sqlite3_step(s) != SQLITE_ROW) {
 		sqlite3_finalize(s);
 		return sql_fault(d->db, f, "creation time");
 	}
@@ -122,15 +125,18 @@ read_created(struct journal_db *d, int64_t now, int64_t *created, struct fault *
 static enum err
 try_open(struct journal_db *d, const char *path, int64_t now, int64_t *created, struct fault *f)
 {
-	if (sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-	    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(path, &d->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+		NULL) != SQLITE_OK)
 		return sql_fault(d->db, f, path);
 	(void)sqlite3_busy_timeout(d->db, 2000);
 	if (sqlite3_exec(d->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_prepare_v2(d->db, "INSERT OR REPLACE INTO task (" COLUMNS
-	    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", -1, &d->put, NULL) != SQLITE_OK ||
-	    sqlite3_prepare_v2(d->db, "DELETE FROM task WHERE id = ?", -1, &d->del,
-	    NULL) != SQLITE_OK)
+	    sqlite3_prepare_v2(d->db,
+		"INSERT OR REPLACE INTO task (" COLUMNS
+		") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+		-1, &d->put, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(d->db, "DELETE FROM task WHERE id = ?", -1, &d->del, NULL) !=
+		SQLITE_OK)
 		return sql_fault(d->db, f, path);
 	return read_created(d, now, created, f);
 }
@@ -173,8 +179,11 @@ journal_db_open(struct journal_db **out, const char *path, int64_t now, int64_t 
 		log_error("journal.damaged", "path=%s why=%s", log_q(path), log_q(fault_text(f)));
 		close_handles(d);
 		fault_reset(f);
-		e = set_aside(path) != OK ? fault_set(f, ERR_IO, "%s is damaged and cannot be moved "
-		    "away; remove it", path) : try_open(d, path, now, created, f);
+		e = set_aside(path) != OK ? fault_set(f, ERR_IO,
+						"%s is damaged and cannot be moved "
+						"away; remove it",
+						path)
+					  : try_open(d, path, now, created, f);
 	}
 	if (e == OK)
 		e = load_rows(d, load, ctx, f);

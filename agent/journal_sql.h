@@ -13,8 +13,8 @@ MUST_CHECK enum err journal_db_open(struct journal_db **out, const char *path, i
     struct fault *f);
 void journal_db_close(struct journal_db *db); /* NULL is fine */
 MUST_CHECK enum err journal_db_begin(struct journal_db *db, struct fault *f);
-MUST_CHECK enum err journal_db_put(struct journal_db *db, const struct journal_record *r,
-    struct fault *f);
+MUST_CHECK enum err journal_db_put(
+    struct journal_db *db, const struct journal_record *r, struct fault *f);
 MUST_CHECK enum err journal_db_delete(struct journal_db *db, const char *id, struct fault *f);
 /* Commits when e is OK, rolls back otherwise and returns e. */
 MUST_CHECK enum err journal_db_end(struct journal_db *db, enum err e, struct fault *f);

@@ -1,5 +1,6 @@
-/* local.c - what the local port offers beside events: status, policy, tasks, metrics, and the request
- * to look for updates now. It is not a task: anyone on this PC may ask for fresh signatures. */
+/* local.c - what the local port offers beside events: status, policy, tasks, metrics, and the
+ * request to look for updates now. It is not a task: anyone on this PC may ask for fresh
+ * signatures. */
 #include "status.h"
 
 #include "base/clock.h"
@@ -12,8 +13,8 @@
 #include "role.h"
 #include "tasks.h"
 #include "update.h"
-#include "update_internal.h"
 #include "update/set.h"
+#include "update_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,7 +151,8 @@ post_update(struct http_req *r, void *ctx)
 		return;
 	}
 	if (a->identity == NULL) {
-		http_problem(r, 409, "not-enrolled", "this PC is not enrolled; run atalaia-agent enroll");
+		http_problem(
+		    r, 409, "not-enrolled", "this PC is not enrolled; run atalaia-agent enroll");
 		return;
 	}
 	if (last != 0 && now - last < ASK_PAUSE_MS) {
@@ -162,8 +164,8 @@ post_update(struct http_req *r, void *ctx)
 	(void)role_sync_now(a->role, feed[0] == '\0' ? NULL : feed);
 	for (size_t i = 0; i < updates_count(a->updates); i++)
 		if ((feed[0] == '\0' || strcmp(feed, updates_name(a->updates, i)) == 0) &&
-		    updates_request(a->updates, updates_name(a->updates, i), UPDATE_LOCAL, NULL,
-		    NULL) == OK)
+		    updates_request(
+			a->updates, updates_name(a->updates, i), UPDATE_LOCAL, NULL, NULL) == OK)
 			n++;
 	if (n == 0) {
 		http_problem(r, 404, "unknown-feed", "this agent does not follow that feed");
@@ -304,7 +306,8 @@ get_sets(struct http_req *r, void *ctx)
 	if (x == NULL)
 		return;
 	for (size_t i = 0; i < updates_count(a->updates) && i < LIMIT_SOURCES; i++)
-		(void)snprintf(x->feeds[x->n_feeds++], SOURCE_NAME, "%s", updates_name(a->updates, i));
+		(void)snprintf(
+		    x->feeds[x->n_feeds++], SOURCE_NAME, "%s", updates_name(a->updates, i));
 	(void)uv_queue_work(&a->loop, &x->work, sets_work, reading_done);
 }
 

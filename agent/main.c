@@ -17,10 +17,9 @@
 static int
 usage(FILE *out, int status)
 {
-	(void)fprintf(out,
-	    "usage: atalaia-agent run --config FILE\n"
-	    "       atalaia-agent enroll --config FILE [--again] TOKEN\n"
-	    "       atalaia-agent --help | --version\n");
+	(void)fprintf(out, "usage: atalaia-agent run --config FILE\n"
+			   "       atalaia-agent enroll --config FILE [--again] TOKEN\n"
+			   "       atalaia-agent --help | --version\n");
 	return status;
 }
 
@@ -72,8 +71,7 @@ with_configuration(const struct words *w)
 		agent_conf_free(&conf);
 		return EXIT_USAGE;
 	}
-	status = run ? agent_run(&conf)
-	    : enroll_run(&conf, w->token, w->again);
+	status = run ? agent_run(&conf) : enroll_run(&conf, w->token, w->again);
 	agent_conf_free(&conf);
 	return status;
 }
@@ -97,15 +95,17 @@ main(int argc, char **argv)
 	if (!read_words(&w, argc, argv))
 		return usage(stderr, EXIT_USAGE);
 	if (strcmp(w.verb, "run") == 0 ? w.token != NULL || w.again
-	    : strcmp(w.verb, "enroll") != 0 || w.token == NULL)
+				       : strcmp(w.verb, "enroll") != 0 || w.token == NULL)
 		return usage(stderr, EXIT_USAGE);
-	/* atalaia-scan may have been given file capabilities, which no_new_privs would take away. */
+	/* atalaia-scan may have been given file capabilities, which no_new_privs would take away.
+	 */
 	if (confine_basics(true, &f) != OK || curlset_global() != OK) {
 		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
 		return 1;
 	}
 	status = with_configuration(&w);
-	if (status == AGENT_EXIT_RESTART) /* task agent.restart: the same process, a fresh program */
+	if (status ==
+	    AGENT_EXIT_RESTART) /* task agent.restart: the same process, a fresh program */
 		(void)execvp(argv[0], argv);
 	return status;
 }

@@ -19,7 +19,8 @@
 static enum err
 family(struct buf *b, const char *name, const char *type, const char *help)
 {
-	return buf_printf(b, "# TYPE atalaia_%s %s\n# HELP atalaia_%s %s\n", name, type, name, help);
+	return buf_printf(
+	    b, "# TYPE atalaia_%s %s\n# HELP atalaia_%s %s\n", name, type, name, help);
 }
 
 static enum err
@@ -47,8 +48,8 @@ for_feeds(struct agent *a, struct buf *b, feed_fn fn)
 static enum err
 feed_version(struct buf *b, const struct update_view *v)
 {
-	return buf_printf(b, "atalaia_set_version{feed=\"%s\"} %" PRIu64 "\n", v->feed,
-	    v->facts->version);
+	return buf_printf(
+	    b, "atalaia_set_version{feed=\"%s\"} %" PRIu64 "\n", v->feed, v->facts->version);
 }
 
 static enum err
@@ -63,25 +64,28 @@ feed_age(struct buf *b, const struct update_view *v)
 static enum err
 feed_bytes(struct buf *b, const struct update_view *v)
 {
-	return buf_printf(b, "atalaia_update_bytes_total{feed=\"%s\",kind=\"metadata\"} %" PRIu64
+	return buf_printf(b,
+	    "atalaia_update_bytes_total{feed=\"%s\",kind=\"metadata\"} %" PRIu64
 	    "\natalaia_update_bytes_total{feed=\"%s\",kind=\"delta\"} %" PRIu64
-	    "\natalaia_update_bytes_total{feed=\"%s\",kind=\"full\"} %" PRIu64 "\n", v->feed,
-	    v->facts->bytes_metadata, v->feed, v->facts->bytes_delta, v->feed, v->facts->bytes_full);
+	    "\natalaia_update_bytes_total{feed=\"%s\",kind=\"full\"} %" PRIu64 "\n",
+	    v->feed, v->facts->bytes_metadata, v->feed, v->facts->bytes_delta, v->feed,
+	    v->facts->bytes_full);
 }
 
 static enum err
 feed_runs(struct buf *b, const struct update_view *v)
 {
-	return buf_printf(b, "atalaia_update_runs_total{feed=\"%s\",outcome=\"good\"} %" PRIu64
-	    "\natalaia_update_runs_total{feed=\"%s\",outcome=\"bad\"} %" PRIu64 "\n", v->feed,
-	    v->runs - v->failures, v->feed, v->failures);
+	return buf_printf(b,
+	    "atalaia_update_runs_total{feed=\"%s\",outcome=\"good\"} %" PRIu64
+	    "\natalaia_update_runs_total{feed=\"%s\",outcome=\"bad\"} %" PRIu64 "\n",
+	    v->feed, v->runs - v->failures, v->feed, v->failures);
 }
 
 static enum err
 feed_refused(struct buf *b, const struct update_view *v)
 {
-	return buf_printf(b, "atalaia_update_refused_files_total{feed=\"%s\"} %" PRIu64 "\n", v->feed,
-	    v->refused_files);
+	return buf_printf(b, "atalaia_update_refused_files_total{feed=\"%s\"} %" PRIu64 "\n",
+	    v->feed, v->refused_files);
 }
 
 static enum err
@@ -124,7 +128,8 @@ spool(struct agent *a, struct buf *b)
 		e = buf_printf(b, "atalaia_events_delivered_total{class=\"%s\"} %" PRIu64 "\n",
 		    event_class_word((enum event_class)c), s.class[c].delivered);
 	if (e == OK)
-		e = family(b, "events_dropped", "counter", "Events lost for lack of room, as reported.");
+		e = family(
+		    b, "events_dropped", "counter", "Events lost for lack of room, as reported.");
 	for (unsigned c = 0; e == OK && c < EVENT_CLASSES; c++)
 		e = buf_printf(b, "atalaia_events_dropped_total{class=\"%s\"} %" PRIu64 "\n",
 		    event_class_word((enum event_class)c), s.class[c].dropped);
@@ -153,12 +158,13 @@ role_counters(struct agent *a, struct buf *b)
 	const cJSON *i;
 	enum err e = OK;
 
-	cJSON_ArrayForEach(i, json_get(o, "counters")) {
-		if (!cJSON_IsNumber(i) || strspn(i->string,
-		    "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(i->string))
+	cJSON_ArrayForEach(i, json_get(o, "counters"))
+	{
+		if (!cJSON_IsNumber(i) ||
+		    strspn(i->string, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(i->string))
 			continue;
-		e = buf_printf(b, "# TYPE atalaia_mirror_%s gauge\natalaia_mirror_%s %.0f\n", i->string,
-		    i->string, i->valuedouble);
+		e = buf_printf(b, "# TYPE atalaia_mirror_%s gauge\natalaia_mirror_%s %.0f\n",
+		    i->string, i->string, i->valuedouble);
 		if (e != OK)
 			break;
 	}
@@ -184,8 +190,8 @@ status_metrics(struct agent *a, struct buf *b)
 		e = gauge(b, "certificate_expires_seconds", "End of the certificate, Unix time.",
 		    (uint64_t)(identity_cert(a->identity)->not_after / 1000));
 	if (e == OK && a->engine != NULL)
-		e = gauge(b, "engine_up", "1 when the scanning engine answers.",
-		    engine_is_up(a->engine));
+		e = gauge(
+		    b, "engine_up", "1 when the scanning engine answers.", engine_is_up(a->engine));
 	if (e == OK)
 		e = gauge(b, "update_agent_serving", "1 while this PC serves as update agent.",
 		    role_serving(a->role));

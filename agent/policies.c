@@ -51,8 +51,8 @@ read_authority(struct authority **out, const struct buf *text, const char *org, 
 	if (e != OK)
 		return e;
 	if (org[0] != '\0' && strcmp(authority_org(*out), org) != 0)
-		e = fault_set(f, ERR_AUTH, "authority.json is of organisation '%s'",
-		    authority_org(*out));
+		e = fault_set(
+		    f, ERR_AUTH, "authority.json is of organisation '%s'", authority_org(*out));
 	else if (authority_version(*out) < floor)
 		e = fault_set(f, ERR_ROLLBACK, "authority.json has version %llu, below %llu",
 		    (unsigned long long)authority_version(*out), (unsigned long long)floor);
@@ -144,7 +144,8 @@ report_parts(struct apply *x)
 {
 	for (enum part i = 0; i < PART_COUNT; i++) {
 		if (x->err[i] != OK)
-			report_policy(x->p->agent, "policy.refused", x->names[i], fault_text(&x->fault[i]));
+			report_policy(
+			    x->p->agent, "policy.refused", x->names[i], fault_text(&x->fault[i]));
 		else if (!x->absent[i])
 			report_policy(x->p->agent, "policy.applied", x->names[i], NULL);
 	}
@@ -205,16 +206,16 @@ fill(struct apply *x, struct policies *p)
 	(void)snprintf(x->names[PART_AUTHORITY], sizeof x->names[0], "authority.json");
 	(void)snprintf(x->names[PART_DEFAULT], sizeof x->names[0], "default.json");
 	if (id != NULL && identity_group(id)[0] != '\0')
-		(void)snprintf(x->names[PART_GROUP], sizeof x->names[0], "group/%s.json",
-		    identity_group(id));
+		(void)snprintf(
+		    x->names[PART_GROUP], sizeof x->names[0], "group/%s.json", identity_group(id));
 	if (id != NULL)
 		(void)snprintf(x->org, sizeof x->org, "%s", identity_org(id));
 	x->version_floor = p->authority == NULL ? 0 : authority_version(p->authority);
 }
 
 void
-policies_apply(struct policies *p, const char *set, void (*done)(void *, enum err, const char *),
-    void *ctx)
+policies_apply(
+    struct policies *p, const char *set, void (*done)(void *, enum err, const char *), void *ctx)
 {
 	struct apply *x;
 
@@ -320,11 +321,13 @@ policies_to_events(struct agent *a)
 {
 	const struct agent_conf *c = a->conf;
 	uint64_t quota[EVENT_CLASSES] = { [EVENT_DETECTION] = c->quota_detection,
-		[EVENT_TASK] = c->quota_task, [EVENT_TELEMETRY] = c->quota_telemetry };
+		[EVENT_TASK] = c->quota_task,
+		[EVENT_TELEMETRY] = c->quota_telemetry };
 	const cJSON *table = policy_value(policies_effective(a->policies), "events.quotas"), *i;
 	struct fault f = { 0 };
 
-	cJSON_ArrayForEach(i, table) {
+	cJSON_ArrayForEach(i, table)
+	{
 		enum event_class k;
 		uint64_t size;
 

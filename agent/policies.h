@@ -1,6 +1,6 @@
 /* policies.h - the authority and the policy in force. Good documents are kept in <state>/policy, so
- * that a start needs no network and a bad document leaves the old one in force. Loop's thread; files
- * are read in a worker. */
+ * that a start needs no network and a bad document leaves the old one in force. Loop's thread;
+ * files are read in a worker. */
 #ifndef ATALAIA_AGENT_POLICIES_H
 #define ATALAIA_AGENT_POLICIES_H
 
@@ -18,8 +18,8 @@ void policies_free(struct policies *p); /* NULL is fine */
 /* Reads authority.json, default.json and group/<own>.json from the current set of the policies
  * feed, keeps and applies what is good. done (may be NULL) gets OK, or the first refusal with its
  * sentence. Applied parts: policies_watch. */
-void policies_apply(struct policies *p, const char *set, void (*done)(void *ctx, enum err e,
-    const char *why), void *ctx);
+void policies_apply(struct policies *p, const char *set,
+    void (*done)(void *ctx, enum err e, const char *why), void *ctx);
 
 const struct authority *policies_authority(const struct policies *p); /* NULL: none verified */
 const struct policy *policies_effective(const struct policies *p);    /* NULL: built-in defaults */

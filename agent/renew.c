@@ -25,7 +25,7 @@ struct renewal {
 	struct httpc_call *call;
 	uv_timer_t timer;
 	uv_work_t work;
-	char *cert, *ca;                /* of the answer, on their way to the disk */
+	char *cert, *ca; /* of the answer, on their way to the disk */
 	char state[4096];
 	struct identity *fresh;
 	enum err err;
@@ -57,7 +57,8 @@ wait_ms(struct renewal *r, uint64_t ms)
 	if (ms > LONGEST_MS)
 		ms = LONGEST_MS;
 	if (!r->closing)
-		(void)uv_timer_start(&r->timer, on_timer, ms + rand_below((uint32_t)(ms / 8 + 1)), 0);
+		(void)uv_timer_start(
+		    &r->timer, on_timer, ms + rand_below((uint32_t)(ms / 8 + 1)), 0);
 }
 
 static void
@@ -105,7 +106,8 @@ stored(uv_work_t *w, int status)
 	if (r->err == OK && !r->closing) {
 		agent_take_identity(r->agent, r->fresh);
 		r->fresh = NULL;
-		log_info("identity.renewed", "serial=%s", identity_cert(r->agent->identity)->serial);
+		log_info(
+		    "identity.renewed", "serial=%s", identity_cert(r->agent->identity)->serial);
 	} else if (r->err != OK) {
 		log_error("identity.renewal", "why=%s", log_q(fault_text(&r->fault)));
 	}
@@ -137,7 +139,8 @@ check(struct renewal *r, struct fault *f)
 	if (e == OK && strcmp(r->ca, identity_ca_pem(id)) != 0) {
 		e = pki_spki_sha256(spki, (const uint8_t *)r->ca, strlen(r->ca), f);
 		if (e == OK && (au == NULL || !authority_ca_allowed(au, spki)))
-			e = fault_set(f, ERR_AUTH, "the console names a CA that the authority does not list");
+			e = fault_set(
+			    f, ERR_AUTH, "the console names a CA that the authority does not list");
 	}
 	buf_free(&der);
 	return e;

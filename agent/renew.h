@@ -1,5 +1,5 @@
-/* renew.h - a new certificate at two thirds of the old one's life, for the same key. An expired one is
- * renewed as long as the console grants it. Loop's thread. */
+/* renew.h - a new certificate at two thirds of the old one's life, for the same key. An expired one
+ * is renewed as long as the console grants it. Loop's thread. */
 #ifndef ATALAIA_AGENT_RENEW_H
 #define ATALAIA_AGENT_RENEW_H
 

@@ -21,12 +21,18 @@ agent_event(struct agent *a, const char *type, cJSON *data)
 
 struct pair {
 	const char *name;
-	const char *text;       /* NULL: a number */
+	const char *text; /* NULL: a number */
 	uint64_t number;
 };
 
-#define TEXT(name, value) { name, value, 0 }
-#define NUMBER(name, value) { name, NULL, value }
+#define TEXT(name, value)                                                                          \
+	{                                                                                          \
+		name, value, 0                                                                     \
+	}
+#define NUMBER(name, value)                                                                        \
+	{                                                                                          \
+		name, NULL, value                                                                  \
+	}
 
 static void
 emit(struct agent *a, const char *type, const struct pair *p, size_t n)
@@ -39,7 +45,8 @@ emit(struct agent *a, const char *type, const struct pair *p, size_t n)
 			e = json_add_u64(data, p[i].name, p[i].number);
 		else if (p[i].text[0] != '\0')
 			e = json_add_string(data, p[i].name, p[i].text);
-		if (e == ERR_PARSE) /* bytes of a mirror that are no UTF-8: the fact goes without them */
+		if (e ==
+		    ERR_PARSE) /* bytes of a mirror that are no UTF-8: the fact goes without them */
 			e = json_add_string(data, p[i].name, log_q(p[i].text));
 	}
 	if (e != OK) {
@@ -100,14 +107,15 @@ report_refused_files(struct agent *a, const char *feed, const struct fetch_resul
 	for (size_t i = 0; i < r->n_errors; i++) {
 		const struct fetch_error *e = &r->errors[i];
 		bool content = strcmp(e->word, err_word(ERR_VERIFY)) == 0 ||
-		    strcmp(e->word, err_word(ERR_AUTH)) == 0 ||
-		    strcmp(e->word, err_word(ERR_ROLLBACK)) == 0 ||
-		    strcmp(e->word, err_word(ERR_PARSE)) == 0 ||
-		    strcmp(e->word, err_word(ERR_TOOBIG)) == 0;
+			       strcmp(e->word, err_word(ERR_AUTH)) == 0 ||
+			       strcmp(e->word, err_word(ERR_ROLLBACK)) == 0 ||
+			       strcmp(e->word, err_word(ERR_PARSE)) == 0 ||
+			       strcmp(e->word, err_word(ERR_TOOBIG)) == 0;
 
-		log_warn("update.error", "feed=%s source=%s url=%s file=%s rule=%s error=%s text=%s",
-		    feed, log_q(e->source), log_q(e->url), log_q(e->file), log_q(e->rule),
-		    log_q(e->word), log_q(e->text));
+		log_warn("update.error",
+		    "feed=%s source=%s url=%s file=%s rule=%s error=%s text=%s", feed,
+		    log_q(e->source), log_q(e->url), log_q(e->file), log_q(e->rule), log_q(e->word),
+		    log_q(e->text));
 		if (!content) /* an unreachable mirror is a fact for status, not an audit event */
 			continue;
 		EMIT(a, "update.rejected", TEXT("feed", feed), TEXT("what", "file"),
@@ -129,8 +137,8 @@ report_set_rejected(struct agent *a, const char *feed, uint64_t version, const c
 }
 
 void
-report_applied(struct agent *a, const char *feed, const struct fetch_result *r,
-    uint64_t activate_ms)
+report_applied(
+    struct agent *a, const char *feed, const struct fetch_result *r, uint64_t activate_ms)
 {
 	EMIT(a, "update.applied", TEXT("feed", feed), NUMBER("version", r->version),
 	    NUMBER("from", r->from), TEXT("set_sha256", r->sha256), TEXT("mirror", r->source),

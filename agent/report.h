@@ -1,5 +1,5 @@
-/* report.h - the agent's own events, one function for each kind; the fields are listed in DESIGN.md.
- * Nothing here fails: an event that cannot be made for lack of memory is logged. */
+/* report.h - the agent's own events, one function for each kind; the fields are listed in
+ * DESIGN.md. Nothing here fails: an event that cannot be made for lack of memory is logged. */
 #ifndef ATALAIA_AGENT_REPORT_H
 #define ATALAIA_AGENT_REPORT_H
 
@@ -19,12 +19,12 @@ void report_skew(struct agent *a, int64_t wall, int64_t floor);
 void report_refused_files(struct agent *a, const char *feed, const struct fetch_result *r);
 void report_set_rejected(struct agent *a, const char *feed, uint64_t version, const char *sha256,
     const char *rule, const char *why);
-void report_applied(struct agent *a, const char *feed, const struct fetch_result *r,
-    uint64_t activate_ms);
+void report_applied(
+    struct agent *a, const char *feed, const struct fetch_result *r, uint64_t activate_ms);
 /* The served mirror holds a new version of the feed. */
 void report_mirrored(struct agent *a, const char *feed, const struct fetch_result *r);
-void report_reverted(struct agent *a, const char *feed, uint64_t from, uint64_t to,
-    const char *why);
+void report_reverted(
+    struct agent *a, const char *feed, uint64_t from, uint64_t to, const char *why);
 void report_stale(struct agent *a, const char *feed, const char *why, const char *expires);
 void report_waiting(struct agent *a, const char *feed, const char *why);
 

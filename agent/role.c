@@ -176,8 +176,9 @@ serve_failed(struct role *r, const struct child_end *end)
 	char why[360];
 
 	if (r->why[0] == '\0')
-		(void)snprintf(r->why, sizeof r->why, "atalaia-update-agent ended (status %lld%s%s)",
-		    (long long)end->status, end->why[0] == '\0' ? "" : ", ", end->why);
+		(void)snprintf(r->why, sizeof r->why,
+		    "atalaia-update-agent ended (status %lld%s%s)", (long long)end->status,
+		    end->why[0] == '\0' ? "" : ", ", end->why);
 	(void)snprintf(why, sizeof why, "%s", r->why);
 	if (go_back(r, end)) {
 		if (save_wish(r) != OK)
@@ -247,8 +248,8 @@ serve_start(struct role *r)
 		cJSON_Delete(config);
 	if (e == OK)
 		return;
-	(void)snprintf(end.why, sizeof end.why, "%.239s", e == ERR_NOMEM ? "memory ran out"
-	    : fault_text(&f));
+	(void)snprintf(
+	    end.why, sizeof end.why, "%.239s", e == ERR_NOMEM ? "memory ran out" : fault_text(&f));
 	serve_failed(r, &end);
 }
 
@@ -361,8 +362,8 @@ remember_before(struct role *r, bool on)
 }
 
 enum err
-role_set(struct role *r, bool on, const cJSON *settings, void (*done)(void *, enum err,
-    const char *), void *ctx, struct fault *f)
+role_set(struct role *r, bool on, const cJSON *settings,
+    void (*done)(void *, enum err, const char *), void *ctx, struct fault *f)
 {
 	cJSON *copy = NULL;
 	enum err e = role_settings_check(settings, f);
@@ -374,8 +375,8 @@ role_set(struct role *r, bool on, const cJSON *settings, void (*done)(void *, en
 	if (settings != NULL && (copy = cJSON_Duplicate(settings, true)) == NULL)
 		return fault_set(f, ERR_NOMEM, "memory ran out");
 	remember_before(r, on);
-	r->restart = r->serve != NULL && copy != NULL &&
-	    !cJSON_Compare(copy, r->wish.settings, true);
+	r->restart =
+	    r->serve != NULL && copy != NULL && !cJSON_Compare(copy, r->wish.settings, true);
 	r->wish.on = on;
 	if (copy != NULL) {
 		cJSON_Delete(r->wish.settings);

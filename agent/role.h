@@ -19,11 +19,11 @@ void role_close(struct role *r, void (*closed)(void *ctx), void *ctx);
 /* settings: object of option to text, as in the section [update-agent]; NULL keeps what is there.
  * done: OK when it serves (or has stopped), else why. Checked by name first: ERR_INVAL with f, and
  * done is not called. The wish is durable before anything changes. */
-MUST_CHECK enum err role_set(struct role *r, bool on, const cJSON *settings, void (*done)(void *ctx,
-    enum err e, const char *why), void *ctx, struct fault *f);
+MUST_CHECK enum err role_set(struct role *r, bool on, const cJSON *settings,
+    void (*done)(void *ctx, enum err e, const char *why), void *ctx, struct fault *f);
 
-bool role_on(const struct role *r);          /* wanted */
-bool role_serving(const struct role *r);     /* the child said ready */
+bool role_on(const struct role *r);	 /* wanted */
+bool role_serving(const struct role *r); /* the child said ready */
 bool role_is_origin(const struct role *r);
 /* This PC's own mirror as a source; false while it does not serve. */
 bool role_own_source(const struct role *r, struct source *out);

@@ -13,7 +13,7 @@
 struct mirror {
 	struct role *role;
 	char name[SOURCE_NAME];
-	char metadata[4300];             /* <root>/<feed>/metadata/timestamp.json */
+	char metadata[4300]; /* <root>/<feed>/metadata/timestamp.json */
 	char root_json[4400];
 	struct watch *watch;
 	struct fetch_job *job;
@@ -22,7 +22,7 @@ struct mirror {
 	size_t n_health;
 	struct buf timestamp;
 	struct source asked;
-	uint64_t served, held;           /* timestamp version that is served; at the run's start */
+	uint64_t served, held; /* timestamp version that is served; at the run's start */
 	uv_timer_t timer;
 	uint64_t bytes_metadata, bytes_delta, bytes_full, runs, failures;
 	char last_word[16], last_why[400], last_source[SOURCE_NAME];
@@ -33,12 +33,12 @@ struct mirror {
 
 struct role_wish {
 	bool on;
-	cJSON *settings;                 /* object of texts, owned */
+	cJSON *settings; /* object of texts, owned */
 };
 
 struct role {
 	struct agent *agent;
-	struct role_wish wish, before;   /* before: to go back to when the new one cannot serve */
+	struct role_wish wish, before; /* before: to go back to when the new one cannot serve */
 	bool have_before;
 	struct child *serve;
 	bool ready, restart, started, closing;
@@ -47,7 +47,7 @@ struct role {
 	uv_timer_t timer;
 	uint64_t fenced_until;
 	char why[360];
-	cJSON *counters;                 /* last status of the child */
+	cJSON *counters; /* last status of the child */
 	uint64_t asked_at;
 	struct mirror *mirrors[LIMIT_SOURCES];
 	size_t n_mirrors;
@@ -69,8 +69,8 @@ size_t role_parse_upstreams(const char *list, struct source *out, size_t max);
 /* role_mirror.c */
 MUST_CHECK enum err mirrors_new(struct role *r, struct fault *f);
 void mirrors_start(struct role *r);
-void mirrors_stop(struct role *r);       /* role off: jobs end, partial files stay */
-void mirrors_close(struct role *r);      /* role_one_closed for each */
+void mirrors_stop(struct role *r);  /* role off: jobs end, partial files stay */
+void mirrors_close(struct role *r); /* role_one_closed for each */
 void mirror_tell_serve(struct mirror *m);
 cJSON *mirror_json(struct mirror *m);
 

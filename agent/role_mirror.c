@@ -61,8 +61,9 @@ window_wait(const struct mirror *m)
 {
 	const struct policy *p = policies_effective(m->role->agent->policies);
 
-	return strcmp(m->name, "policies") == 0 ? 0
-	    : policy_window_wait(policy_value(p, "mirror.window"), local_minute());
+	return strcmp(m->name, "policies") == 0
+		   ? 0
+		   : policy_window_wait(policy_value(p, "mirror.window"), local_minute());
 }
 
 static void
@@ -108,8 +109,7 @@ mirror_tell_serve(struct mirror *m)
 		log_warn("role.changed", "feed=%s error=%s", m->name, err_word(e));
 }
 
-static void
-mirror_maybe_closed(struct mirror *m);
+static void mirror_maybe_closed(struct mirror *m);
 
 static void
 finish(struct mirror *m, const char *word, const char *why, bool failed)
@@ -310,8 +310,8 @@ mirror_add(struct role *r, const char *name)
 		return ERR_NOMEM;
 	m->role = r;
 	(void)snprintf(m->name, sizeof m->name, "%s", name);
-	(void)snprintf(m->metadata, sizeof m->metadata, "%s/%s/metadata/timestamp.json",
-	    c->role_root, name);
+	(void)snprintf(
+	    m->metadata, sizeof m->metadata, "%s/%s/metadata/timestamp.json", c->role_root, name);
 	agent_initial_root(r->agent, name, m->root_json, sizeof m->root_json);
 	buf_init(&m->timestamp, 65536);
 	m->served = feed_timestamp_version(m->metadata);
@@ -462,15 +462,24 @@ cJSON *
 mirror_json(struct mirror *m)
 {
 	cJSON *o = cJSON_CreateObject();
-	const struct { const char *name; uint64_t value; } numbers[] = {
-		{ "timestamp", m->served }, { "runs", m->runs }, { "failures", m->failures },
-		{ "bytes_metadata", m->bytes_metadata }, { "bytes_delta", m->bytes_delta },
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "timestamp", m->served },
+		{ "runs", m->runs },
+		{ "failures", m->failures },
+		{ "bytes_metadata", m->bytes_metadata },
+		{ "bytes_delta", m->bytes_delta },
 		{ "bytes_full", m->bytes_full },
 	};
 	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "feed", m->name);
 
 	if (e == OK)
-		e = json_add_string(o, "state", m->job != NULL ? "sync" : m->asking ? "check" : "idle");
+		e = json_add_string(o, "state",
+		    m->job != NULL ? "sync"
+		    : m->asking	   ? "check"
+				   : "idle");
 	for (size_t i = 0; e == OK && i < sizeof numbers / sizeof numbers[0]; i++)
 		e = json_add_u64(o, numbers[i].name, numbers[i].value);
 	if (e == OK && m->last_word[0] != '\0')

@@ -38,22 +38,27 @@ role_settings_check(const cJSON *settings, struct fault *f)
 {
 	const cJSON *i;
 
-	cJSON_ArrayForEach(i, settings) {
+	cJSON_ArrayForEach(i, settings)
+	{
 		size_t k = 0;
 
 		if (!cJSON_IsString(i))
 			return fault_set(f, ERR_INVAL, "setting '%.64s' must be a text", i->string);
 		if (strcmp(i->string, "upstream") == 0)
 			continue;
-		if (strcmp(i->string, "root") == 0 || (strcmp(i->string, "dropbox") == 0 &&
-		    i->valuestring[0] != '\0'))
-			return fault_set(f, ERR_INVAL, "setting '%s' names a folder and can be set in "
-			    "agent.conf only", i->string);
+		if (strcmp(i->string, "root") == 0 ||
+		    (strcmp(i->string, "dropbox") == 0 && i->valuestring[0] != '\0'))
+			return fault_set(f, ERR_INVAL,
+			    "setting '%s' names a folder and can be set in "
+			    "agent.conf only",
+			    i->string);
 		while (k < OPTION_COUNT && strcmp(options[k].name, i->string) != 0)
 			k++;
 		if (k == OPTION_COUNT)
-			return fault_set(f, ERR_INVAL, "setting '%.64s' is not known to the update-agent "
-			    "role", i->string);
+			return fault_set(f, ERR_INVAL,
+			    "setting '%.64s' is not known to the update-agent "
+			    "role",
+			    i->string);
 	}
 	return OK;
 }

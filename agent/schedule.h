@@ -9,10 +9,10 @@
 
 struct schedule_in {
 	uint64_t interval_ms, jitter_ms;
-	uint64_t retry_at;         /* monotonic ms of the earliest useful try, 0 = none known */
-	uint64_t now;              /* monotonic ms */
+	uint64_t retry_at; /* monotonic ms of the earliest useful try, 0 = none known */
+	uint64_t now;	   /* monotonic ms */
 	uint32_t seed;
-	bool failed;               /* the last try failed: try at retry_at, not after the interval */
+	bool failed; /* the last try failed: try at retry_at, not after the interval */
 };
 /* Milliseconds from now, at least 1. */
 uint64_t schedule_next(const struct schedule_in *in);

@@ -45,7 +45,9 @@ add_identity(struct agent *a, cJSON *doc)
 		e = json_add_bool(o, "enrolled", a->identity != NULL);
 	if (e != OK || a->identity == NULL)
 		return e == OK ? add_text(o, "remedy",
-		    "run: atalaia-agent enroll --config FILE TOKEN (the console makes the token)") : e;
+				     "run: atalaia-agent enroll --config FILE TOKEN (the console "
+				     "makes the token)")
+			       : e;
 	e = json_add_string(o, "agent", identity_agent(a->identity));
 	if (e == OK)
 		e = json_add_string(o, "org", identity_org(a->identity));
@@ -140,12 +142,21 @@ static enum err
 add_facts(const struct update_view *v, cJSON *o)
 {
 	const struct feed_facts *f = v->facts;
-	const struct { const char *name; uint64_t value; } numbers[] = {
-		{ "version", f->version }, { "previous", f->previous }, { "offered", v->offered },
-		{ "timestamp", f->timestamp }, { "bytes_metadata", f->bytes_metadata },
-		{ "bytes_delta", f->bytes_delta }, { "bytes_full", f->bytes_full },
-		{ "runs", v->runs }, { "failures", v->failures },
-		{ "refused_files", v->refused_files }, { "next_check_ms", v->next_ms },
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "version", f->version },
+		{ "previous", f->previous },
+		{ "offered", v->offered },
+		{ "timestamp", f->timestamp },
+		{ "bytes_metadata", f->bytes_metadata },
+		{ "bytes_delta", f->bytes_delta },
+		{ "bytes_full", f->bytes_full },
+		{ "runs", v->runs },
+		{ "failures", v->failures },
+		{ "refused_files", v->refused_files },
+		{ "next_check_ms", v->next_ms },
 	};
 	enum err e = OK;
 

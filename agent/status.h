@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "net/httpd.h"
 
-cJSON *status_json(struct agent *a);         /* NULL on no memory */
+cJSON *status_json(struct agent *a);				      /* NULL on no memory */
 MUST_CHECK enum err status_metrics(struct agent *a, struct buf *out); /* OpenMetrics text */
 
 /* GET routes and POST /v1/update of 2227 and its socket; ctx of run is the struct events. */

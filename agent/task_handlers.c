@@ -25,11 +25,11 @@ text_arg(struct task *t, const char *name)
 
 struct now {
 	struct task *task;
-	unsigned left;               /* feeds that have not ended */
+	unsigned left; /* feeds that have not ended */
 	unsigned failed;
 	cJSON *result, *feeds;
 	char why[400], code[24];
-	uv_timer_t tick;             /* progress of the download */
+	uv_timer_t tick; /* progress of the download */
 	bool done;
 };
 
@@ -65,7 +65,7 @@ now_ended(void *ctx, const struct update_outcome *o)
 	struct now *n = ctx;
 	cJSON *item = cJSON_CreateObject();
 	bool good = strcmp(o->word, "updated") == 0 || strcmp(o->word, "current") == 0 ||
-	    strcmp(o->word, "pinned") == 0;
+		    strcmp(o->word, "pinned") == 0;
 	enum err e = item == NULL ? ERR_NOMEM : json_add_string(item, "feed", o->feed);
 
 	if (e == OK)
@@ -105,7 +105,8 @@ now_tick(uv_timer_t *timer)
 		if (o != NULL && json_add_string(o, "feed", v->feed) == OK &&
 		    json_add_string(o, "state", flow_state_word(v->state)) == OK &&
 		    json_add_string(o, "phase", v->phase) == OK &&
-		    json_add_u64(o, "done", v->done) == OK && json_add_u64(o, "total", v->total) == OK)
+		    json_add_u64(o, "done", v->done) == OK &&
+		    json_add_u64(o, "total", v->total) == OK)
 			task_progress(n->task, o);
 		else
 			cJSON_Delete(o);
@@ -266,8 +267,8 @@ pin_begin(struct task *t)
 		task_fail(t, TASK_FAILED, "pin-too-long", "a pin may last 90 days, never for ever");
 		return;
 	}
-	if (updates_pin(task_agent(t)->updates, text_arg(t, "feed"), version, ms, pin_ended, t,
-	    &f) != OK)
+	if (updates_pin(
+		task_agent(t)->updates, text_arg(t, "feed"), version, ms, pin_ended, t, &f) != OK)
 		task_fail(t, TASK_FAILED, err_word(f.code), "%s", fault_text(&f));
 }
 
@@ -303,9 +304,9 @@ role_begin(struct task *t)
 
 	if (json_get_bool(task_args(t), "on", &on, &f) != OK ||
 	    role_set(task_agent(t)->role, on, json_get(task_args(t), "settings"), role_done, t,
-	    &f) != OK)
-		task_fail(t, TASK_FAILED, f.code == ERR_INVAL ? "wrong-setting" : err_word(f.code), "%s",
-		    fault_text(&f));
+		&f) != OK)
+		task_fail(t, TASK_FAILED, f.code == ERR_INVAL ? "wrong-setting" : err_word(f.code),
+		    "%s", fault_text(&f));
 }
 
 void
@@ -331,8 +332,8 @@ run_status(struct task *t)
 	task_step(t, "read", status_begin);
 }
 
-/* The program begins anew in the same process (main.c). The wish is recorded; the next start finds the
- * record and its new boot id proves that it happened. */
+/* The program begins anew in the same process (main.c). The wish is recorded; the next start finds
+ * the record and its new boot id proves that it happened. */
 static void
 restart_begin(struct task *t)
 {

@@ -1,5 +1,5 @@
-/* task_handlers.h - one function for each type of task; the table is in task_table.c. Each ends with
- * exactly one task_finish, now or later. */
+/* task_handlers.h - one function for each type of task; the table is in task_table.c. Each ends
+ * with exactly one task_finish, now or later. */
 #ifndef ATALAIA_AGENT_TASK_HANDLERS_H
 #define ATALAIA_AGENT_TASK_HANDLERS_H
 

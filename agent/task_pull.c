@@ -24,7 +24,7 @@
 
 struct task_pull {
 	struct agent *agent;
-	struct task_watch watch;         /* states to report */
+	struct task_watch watch; /* states to report */
 	struct httpc_call *poll, *report;
 	uv_timer_t poll_timer, report_timer;
 	unsigned poll_fails, report_fails;
@@ -33,7 +33,7 @@ struct task_pull {
 	int64_t heard;
 	char error[240];
 	bool started, closing;
-	int open;                        /* submissions under way; at the end also timers */
+	int open; /* submissions under way; at the end also timers */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -82,8 +82,8 @@ on_poll_timer(uv_timer_t *t)
 
 /* A pulled task that is refused before it is journaled is reported right away, once; the console
  * offers it again otherwise. */
-static void
-report_refusal(struct task_pull *p, const char *id, const char *code, const char *detail);
+static void report_refusal(
+    struct task_pull *p, const char *id, const char *code, const char *detail);
 
 struct pulled {
 	struct task_pull *p;
@@ -101,7 +101,8 @@ submitted(void *ctx, const struct task_answer *a)
 	else if (!p->closing && a->record == NULL && a->code != NULL)
 		report_refusal(p, x->id, a->code, a->detail);
 	else if (!p->closing && a->status == 200 && a->record != NULL && a->record->reported) {
-		/* it is offered although its end was reported: the report was lost on the other side */
+		/* it is offered although its end was reported: the report was lost on the other
+		 * side */
 		struct journal_record *r = journal_find(p->agent->journal, a->record->id);
 
 		if (r != NULL && task_state_final(r->state))
@@ -135,8 +136,8 @@ take_envelope(struct task_pull *p, cJSON *item)
 	x->p = p;
 	(void)snprintf(x->id, sizeof x->id, "%s", env.id);
 	p->open++;
-	tasks_submit(p->agent->tasks, &env, "pull", identity_console_name(p->agent->identity),
-	    submitted, x);
+	tasks_submit(
+	    p->agent->tasks, &env, "pull", identity_console_name(p->agent->identity), submitted, x);
 }
 
 /* Behind NAT a cancel comes the same way as the task; the connection proved the console. */
@@ -190,13 +191,15 @@ poll_done(void *ctx, const struct httpc_response *r)
 		p->error[0] = '\0';
 		p->heard = clock_wall_ms();
 		if (r->status == 200 && take_answer(p, r))
-			pause = 200; /* a task that cannot be taken now is offered again: no spinning */
+			pause =
+			    200; /* a task that cannot be taken now is offered again: no spinning */
 	} else {
 		p->poll_fails++;
 		if (r->err != OK)
 			(void)snprintf(p->error, sizeof p->error, "%s", fault_text(&r->fault));
 		else
-			(void)snprintf(p->error, sizeof p->error, "the console answered %d", r->status);
+			(void)snprintf(
+			    p->error, sizeof p->error, "the console answered %d", r->status);
 		pause = pause_for(p->poll_fails);
 		if (r->err == OK && pause < asked_pause(r))
 			pause = asked_pause(r);
@@ -262,8 +265,8 @@ report_done(void *ctx, const struct httpc_response *r)
 	uint64_t pause;
 
 	p->report = NULL;
-	if (r->err == OK && (r->status / 100 == 2 || r->status == 404 || r->status == 409 ||
-	    r->status == 400)) {
+	if (r->err == OK &&
+	    (r->status / 100 == 2 || r->status == 404 || r->status == 409 || r->status == 400)) {
 		p->report_fails = 0;
 		reported(p, r->status / 100 == 2);
 		report_next(p);
@@ -310,8 +313,8 @@ report_record(struct task_pull *p, struct journal_record *r)
 	cJSON *result = NULL;
 
 	clock_format(updated, r->updated);
-	if (r->result != NULL && json_parse(&result, r->result, strlen(r->result), JSON_EVENT,
-	    NULL) == OK)
+	if (r->result != NULL &&
+	    json_parse(&result, r->result, strlen(r->result), JSON_EVENT, NULL) == OK)
 		s.result = result;
 	s.state = task_state_word(r->state);
 	s.step = r->step[0] == '\0' ? NULL : r->step;

@@ -52,8 +52,8 @@ answered(void *ctx, const struct task_answer *a)
 	cJSON_Delete(o);
 }
 
-/* The console may hang up before the journal has written: the task is then recorded all the same, and
- * its state is there for the next question. */
+/* The console may hang up before the journal has written: the task is then recorded all the same,
+ * and its state is there for the next question. */
 struct pending {
 	struct http_req *r;
 };
@@ -90,7 +90,8 @@ post_task(struct http_req *r, void *ctx)
 		return;
 	}
 	if (envelope_parse(&env, (const char *)body, n, &f) != OK) {
-		http_problem(r, f.code == ERR_TOOBIG ? 413 : 400, "malformed", "%s", fault_text(&f));
+		http_problem(
+		    r, f.code == ERR_TOOBIG ? 413 : 400, "malformed", "%s", fault_text(&f));
 		return;
 	}
 	p = calloc(1, sizeof *p);
@@ -209,7 +210,7 @@ welcome(const struct agent *a, const struct pki_identity *peer)
 	if (peer->role != PKI_CONSOLE || strcmp(peer->org, identity_org(a->identity)) != 0)
 		return false;
 	return au == NULL || (authority_console_allowed(au, peer->name) &&
-	    !authority_serial_revoked(au, peer->serial));
+				 !authority_serial_revoked(au, peer->serial));
 }
 
 static bool
@@ -284,7 +285,8 @@ listen_all(struct task_server *s, struct fault *f)
 			e = httpd_listen(s->httpd, host, port, &port, &mine);
 			if (e == OK)
 				n_open++;
-			else if (e != ERR_UNSUPPORTED) /* a PC without IPv6 listens on what it has */
+			else if (e !=
+				 ERR_UNSUPPORTED) /* a PC without IPv6 listens on what it has */
 				return fault_set(f, ERR_INVAL, "[agent] task_port=%u on %s: %s",
 				    (unsigned)a->conf->task_port, host, fault_text(&mine));
 		}
@@ -292,8 +294,9 @@ listen_all(struct task_server *s, struct fault *f)
 		p += strspn(p, ", \t");
 	}
 	a->task_port = port;
-	return n_open > 0 ? OK : fault_set(f, ERR_INVAL,
-	    "[agent] listen= names no address that this PC has; correct it");
+	return n_open > 0 ? OK
+			  : fault_set(f, ERR_INVAL,
+				"[agent] listen= names no address that this PC has; correct it");
 }
 
 enum err

@@ -1,6 +1,6 @@
-/* task_server.h - port 2222: mutual TLS with the console, tasks and status as JSON. Only a console of
- * our organisation that the authority lists and has not revoked is admitted, in the handshake and
- * again for each request. Loop's thread. */
+/* task_server.h - port 2222: mutual TLS with the console, tasks and status as JSON. Only a console
+ * of our organisation that the authority lists and has not revoked is admitted, in the handshake
+ * and again for each request. Loop's thread. */
 #ifndef ATALAIA_AGENT_TASK_SERVER_H
 #define ATALAIA_AGENT_TASK_SERVER_H
 

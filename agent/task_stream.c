@@ -13,8 +13,8 @@ struct stream {
 	struct streams *owner;
 	struct http_req *req;
 	char id[UUID_TEXT];
-	bool hungry;     /* the connection takes more */
-	bool dirty;      /* something to tell */
+	bool hungry; /* the connection takes more */
+	bool dirty;  /* something to tell */
 };
 
 struct streams {

@@ -107,7 +107,8 @@ check_paths(const struct task_arg *a, const cJSON *v, struct fault *f)
 
 	if (!cJSON_IsArray(v) || v->child == NULL)
 		return wrong(f, a, "a list of absolute paths");
-	cJSON_ArrayForEach(i, v) {
+	cJSON_ArrayForEach(i, v)
+	{
 		if (++n > a->max)
 			return too_big(f, a, a->max, "paths");
 		if (!cJSON_IsString(i) || i->valuestring[0] != '/' || !printable(i->valuestring))
@@ -126,7 +127,8 @@ check_choices(const struct task_arg *a, const cJSON *v, struct fault *f)
 
 	if (!cJSON_IsArray(v) || v->child == NULL)
 		return wrong(f, a, a->choices);
-	cJSON_ArrayForEach(i, v) {
+	cJSON_ArrayForEach(i, v)
+	{
 		if (++n > a->max)
 			return too_big(f, a, a->max, "words");
 		if (!cJSON_IsString(i) || !word_listed(a->choices, i->valuestring))
@@ -143,7 +145,8 @@ check_settings(const struct task_arg *a, const cJSON *v, struct fault *f)
 
 	if (!cJSON_IsObject(v))
 		return wrong(f, a, "an object of options and texts");
-	cJSON_ArrayForEach(i, v) {
+	cJSON_ArrayForEach(i, v)
+	{
 		if (++n > a->max)
 			return too_big(f, a, a->max, "options");
 		if (!cJSON_IsString(i) || !printable(i->valuestring))
@@ -192,8 +195,9 @@ check_one(const struct task_arg *a, const cJSON *args, struct fault *f)
 	case ARG_BOOL:
 		return cJSON_IsBool(v) ? NULL : wrong(f, a, "true or false");
 	case ARG_U64:
-		return json_get_u64(args, a->name, a->max, &u, NULL) == OK ? NULL
-		    : wrong(f, a, "a whole number within its limits");
+		return json_get_u64(args, a->name, a->max, &u, NULL) == OK
+			   ? NULL
+			   : wrong(f, a, "a whole number within its limits");
 	case ARG_PATHS:
 		return check_paths(a, v, f);
 	case ARG_CHOICES:
@@ -212,12 +216,13 @@ task_args_check(const struct task_type *type, const cJSON *args, struct fault *f
 	const cJSON *v;
 	size_t i;
 
-	cJSON_ArrayForEach(v, args) {
+	cJSON_ArrayForEach(v, args)
+	{
 		for (i = 0; i < type->n_args && strcmp(type->args[i].name, v->string) != 0; i++)
 			;
 		if (i == type->n_args) {
-			(void)fault_set(f, ERR_INVAL, "argument '%.64s' is not known to %s", v->string,
-			    type->name);
+			(void)fault_set(f, ERR_INVAL, "argument '%.64s' is not known to %s",
+			    v->string, type->name);
 			return "unknown-argument";
 		}
 	}

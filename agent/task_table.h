@@ -13,15 +13,15 @@
 #include <stdint.h>
 
 enum task_arg_type {
-	ARG_STRING,      /* printable, at most max bytes */
-	ARG_CHOICE,      /* one of the words in choices, separated by blanks */
-	ARG_CHOICES,     /* array of such words, 1..max of them */
+	ARG_STRING,  /* printable, at most max bytes */
+	ARG_CHOICE,  /* one of the words in choices, separated by blanks */
+	ARG_CHOICES, /* array of such words, 1..max of them */
 	ARG_BOOL,
-	ARG_U64,         /* 0..max */
-	ARG_TIME,        /* RFC 3339 */
-	ARG_FEED,        /* a feed's name */
-	ARG_PATHS,       /* array of absolute paths, 1..max of them */
-	ARG_SETTINGS,    /* object of options to strings, at most max of them */
+	ARG_U64,      /* 0..max */
+	ARG_TIME,     /* RFC 3339 */
+	ARG_FEED,     /* a feed's name */
+	ARG_PATHS,    /* array of absolute paths, 1..max of them */
+	ARG_SETTINGS, /* object of options to strings, at most max of them */
 };
 
 struct task_arg {
@@ -35,7 +35,8 @@ struct task_arg {
 struct task;
 
 #define TASK_BUSY_OK 0x1u /* may run while another task runs */
-#define TASK_RESUME 0x2u  /* after a crash it goes on at its step instead of ending `interrupted` */
+#define TASK_RESUME 0x2u  /* after a crash it goes on at its step instead of ending `interrupted`  \
+			   */
 
 struct task_type {
 	const char *name;

@@ -51,21 +51,25 @@ settle(struct tasks *ts, struct journal_record *r)
 	if (task_state_final(r->state))
 		return;
 	if (type == NULL) {
-		settle_end(ts, r, TASK_FAILED, "unknown-type", "this version does not know its type");
+		settle_end(
+		    ts, r, TASK_FAILED, "unknown-type", "this version does not know its type");
 		return;
 	}
 	if (r->state == TASK_ACCEPTED) {
 		if (task_admit(ts, r, 0) != OK)
-			settle_end(ts, r, TASK_FAILED, "no-memory", "it could not be taken up again");
+			settle_end(
+			    ts, r, TASK_FAILED, "no-memory", "it could not be taken up again");
 		return;
 	}
 	if (r->runs >= FENCE_RUNS) {
-		settle_end(ts, r, TASK_FAILED, "fenced", "the agent died twice while it was running");
+		settle_end(
+		    ts, r, TASK_FAILED, "fenced", "the agent died twice while it was running");
 		return;
 	}
 	if ((type->flags & TASK_RESUME) && r->step_no > 0) {
 		if (task_admit(ts, r, r->step_no) != OK)
-			settle_end(ts, r, TASK_FAILED, "no-memory", "it could not be taken up again");
+			settle_end(
+			    ts, r, TASK_FAILED, "no-memory", "it could not be taken up again");
 		return;
 	}
 	(void)snprintf(detail, sizeof detail, "interrupted at step %u%s%s", r->step_no,
@@ -189,8 +193,8 @@ inserted(void *ctx, enum err e)
 	struct tasks *ts = s->ts;
 
 	if (e != OK) {
-		answer(s->cb, s->ctx, 503, "journal", "the task could not be recorded, so it is not run",
-		    NULL);
+		answer(s->cb, s->ctx, 503, "journal",
+		    "the task could not be recorded, so it is not run", NULL);
 	} else if (s->rec->state == TASK_REFUSED) {
 		answer(s->cb, s->ctx, 422, s->rec->error, s->rec->detail, s->rec);
 		tasks_changed(ts, s->rec);
@@ -312,7 +316,8 @@ tasks_submit(struct tasks *ts, struct envelope *take, const char *via, const cha
 		answer(cb, ctx, refusal_status(r), envelope_code(r), fault_text(&f), NULL);
 	} else if ((type = task_type_find(take->type)) == NULL) {
 		audit_refusal(ts, take, who, "unknown-type", "this agent has no such type of task");
-		record_task(ts, take, via, "unknown-type", "this agent has no such type of task", cb, ctx);
+		record_task(
+		    ts, take, via, "unknown-type", "this agent has no such type of task", cb, ctx);
 	} else if ((code = task_args_check(type, take->args, &f)) != NULL) {
 		audit_refusal(ts, take, who, code, fault_text(&f));
 		record_task(ts, take, via, code, fault_text(&f), cb, ctx);
@@ -347,7 +352,8 @@ tasks_cancel(struct tasks *ts, const char *id, struct task_answer *out)
 	} else if (t == NULL || t->finished || (t->started && t->type->cancel == NULL)) {
 		out->status = 409;
 		out->code = "not-cancelable";
-		out->detail = t == NULL || t->finished ? "the task has ended" : "this type cannot be stopped";
+		out->detail =
+		    t == NULL || t->finished ? "the task has ended" : "this type cannot be stopped";
 	} else if (!t->started) {
 		task_end(t, TASK_CANCELED, NULL, "canceled", "canceled before it ran");
 	} else if (!t->cancel) {

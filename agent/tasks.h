@@ -18,8 +18,8 @@ void tasks_start(struct tasks *ts);
 void tasks_close(struct tasks *ts, void (*closed)(void *ctx), void *ctx);
 
 struct task_answer {
-	int status;                  /* HTTP: 202 new, 200 known, 4xx/5xx refused */
-	const char *code;            /* stable, NULL unless refused */
+	int status;	  /* HTTP: 202 new, 200 known, 4xx/5xx refused */
+	const char *code; /* stable, NULL unless refused */
 	const char *detail;
 	const struct journal_record *record; /* NULL when refused before the journal */
 };
@@ -57,7 +57,7 @@ void task_set_data(struct task *t, void *data);
 bool task_canceled(const struct task *t);
 /* Records the step, then calls next once it is durable: an effect never comes before its record. */
 void task_step(struct task *t, const char *step, void (*next)(struct task *t));
-void task_progress(struct task *t, cJSON *take);     /* shown, not stored */
+void task_progress(struct task *t, cJSON *take); /* shown, not stored */
 /* The end. result is taken and may be NULL; code NULL: no error. */
 void task_done(struct task *t, cJSON *result);
 void task_fail(struct task *t, enum task_state state, const char *code, const char *fmt, ...)

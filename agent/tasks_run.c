@@ -96,8 +96,7 @@ store_result(struct journal_record *r, cJSON *result)
 }
 
 void
-task_end(struct task *t, enum task_state state, cJSON *result, const char *code,
-    const char *detail)
+task_end(struct task *t, enum task_state state, cJSON *result, const char *code, const char *detail)
 {
 	struct journal_record *r = t->rec;
 
@@ -278,7 +277,8 @@ tasks_run_ready(struct tasks *ts)
 		if (t->started || t->finished)
 			continue;
 		if (t->rec->expires <= now) {
-			task_end(t, TASK_EXPIRED, NULL, "expired", "its time passed before it could run");
+			task_end(t, TASK_EXPIRED, NULL, "expired",
+			    "its time passed before it could run");
 			continue;
 		}
 		if (t->rec->not_before > now) {

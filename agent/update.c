@@ -33,8 +33,8 @@ feed_add(struct updates *u, const char *name, struct fault *f)
 	enum err e;
 
 	if (u->n == LIMIT_SOURCES || !text_is_role_name(name, strlen(name)))
-		return fault_set(f, ERR_INVAL, "feed '%.64s' cannot be followed: bad name or too many",
-		    name);
+		return fault_set(
+		    f, ERR_INVAL, "feed '%.64s' cannot be followed: bad name or too many", name);
 	fd = calloc(1, sizeof *fd);
 	if (fd == NULL)
 		return fault_set(f, ERR_NOMEM, "memory ran out");
@@ -144,7 +144,8 @@ updates_start(struct updates *u)
 	}
 	for (size_t i = 0; i < u->n; i++)
 		if (u->feeds[i] != first)
-			(void)uv_timer_start(&u->feeds[i]->timer, late_timer, POLICIES_HEAD_START_MS, 0);
+			(void)uv_timer_start(
+			    &u->feeds[i]->timer, late_timer, POLICIES_HEAD_START_MS, 0);
 	first->started = true;
 	watch_resume(first->watch, true);
 	if (updates_request(u, first->name, UPDATE_TIMER, policies_first, u) != OK)
@@ -263,8 +264,8 @@ add_waiter(struct feed *fd, update_cb cb, void *ctx)
 }
 
 enum err
-updates_request(struct updates *u, const char *feed, enum update_reason reason, update_cb cb,
-    void *ctx)
+updates_request(
+    struct updates *u, const char *feed, enum update_reason reason, update_cb cb, void *ctx)
 {
 	struct feed *fd = u == NULL ? NULL : find(u, feed);
 	enum err e;

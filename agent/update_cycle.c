@@ -75,7 +75,7 @@ feed_finish(struct feed *fd, const char *word, const char *why)
 	struct update_outcome o = { fd->name, word, fd->facts.version, fd->before,
 		fd->result.source, why };
 	bool failed = strcmp(word, "failed") == 0 || strcmp(word, "waiting") == 0 ||
-	    strcmp(word, "refused") == 0 || strcmp(word, "reverted") == 0;
+		      strcmp(word, "refused") == 0 || strcmp(word, "reverted") == 0;
 	bool useful = fd->facts.timestamp > fd->held;
 
 	(void)snprintf(fd->last_word, sizeof fd->last_word, "%s", word);
@@ -192,8 +192,8 @@ asked(void *ctx, const void *body, size_t n, const char *why)
 		if (buf_append(&fd->timestamp, body, n) != OK)
 			buf_reset(&fd->timestamp);
 	} else {
-		log_debug("update.ask", "feed=%s source=%s why=%s", fd->name, fd->asked.name,
-		    log_q(why));
+		log_debug(
+		    "update.ask", "feed=%s source=%s why=%s", fd->name, fd->asked.name, log_q(why));
 		fd->asked.name[0] = '\0';
 	}
 	feed_input(fd, FLOW_ASKED);
@@ -202,8 +202,9 @@ asked(void *ctx, const void *body, size_t n, const char *why)
 static void
 no_source(struct feed *fd, const struct source_plan *plan)
 {
-	const char *why = plan->retry_at == 0 ? "no source is known for this PC"
-	    : "every source failed lately and is left alone for a while";
+	const char *why = plan->retry_at == 0
+			      ? "no source is known for this PC"
+			      : "every source failed lately and is left alone for a while";
 
 	report_waiting(fd->agent, fd->name, why);
 	end_run(fd, "waiting", why);
@@ -283,8 +284,8 @@ note_stale(struct feed *fd, const struct fetch_result *r)
 	if (r->outcome == FETCH_UPDATED || r->outcome == FETCH_CURRENT)
 		stale = false;
 	if (stale && !fd->stale)
-		report_stale(fd->agent, fd->name, r->why[0] == '\0' ? "the signed metadata has expired"
-		    : r->why, r->expires);
+		report_stale(fd->agent, fd->name,
+		    r->why[0] == '\0' ? "the signed metadata has expired" : r->why, r->expires);
 	fd->stale = stale;
 }
 
@@ -337,14 +338,14 @@ fetched(void *ctx, const struct fetch_result *r)
 	feed_save(fd);
 	if (fd->canceled || r->outcome == FETCH_CANCELED)
 		end_run(fd, "canceled", "stopped on request");
-	else if (r->outcome == FETCH_UPDATED ||
-	    (r->outcome == FETCH_CURRENT && r->version != 0 && r->version != fd->facts.version))
+	else if (r->outcome == FETCH_UPDATED || (r->outcome == FETCH_CURRENT && r->version != 0 &&
+						    r->version != fd->facts.version))
 		take_staged(fd);
 	else if (r->outcome == FETCH_CURRENT)
 		end_run(fd, "current", "");
 	else if (r->outcome == FETCH_WAITING) {
-		report_waiting(fd->agent, fd->name, r->why[0] == '\0' ? "no delta leads to the new version"
-		    : r->why);
+		report_waiting(fd->agent, fd->name,
+		    r->why[0] == '\0' ? "no delta leads to the new version" : r->why);
 		end_run(fd, "waiting", r->why);
 	} else {
 		end_run(fd, "failed", r->why[0] == '\0' ? "no source gave a valid update" : r->why);
@@ -360,8 +361,8 @@ progressed(void *ctx, const struct fetch_progress *p)
 }
 
 static void
-fill_order(struct feed *fd, struct fetch_order *o, const struct source_plan *plan,
-    const char **reject)
+fill_order(
+    struct feed *fd, struct fetch_order *o, const struct source_plan *plan, const char **reject)
 {
 	const struct policy *p = policies_effective(fd->agent->policies);
 
@@ -434,7 +435,8 @@ news(void *ctx, const struct source *s, const void *body, size_t n, uint64_t ret
 	fd->asked = *s;
 	fd->from_news = true;
 	feed_health(fd, s->name)->not_before = 0; /* it speaks: its files are worth a try */
-	feed_timer_start(fd, schedule_spread(retry_after_ms, SPREAD_CAP_MS, rand_below(UINT32_MAX)));
+	feed_timer_start(
+	    fd, schedule_spread(retry_after_ms, SPREAD_CAP_MS, rand_below(UINT32_MAX)));
 }
 
 const struct watch_owner feed_watch_owner = { plan_watch, have, news };

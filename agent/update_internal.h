@@ -1,5 +1,6 @@
 /* update_internal.h - one feed, shared by update.c (registry, requests), update_cycle.c (the state
- * machine), update_set.c (gate, activation, probe, revert) and update_plan.c (sources and times). */
+ * machine), update_set.c (gate, activation, probe, revert) and update_plan.c (sources and times).
+ */
 #ifndef ATALAIA_AGENT_UPDATE_INTERNAL_H
 #define ATALAIA_AGENT_UPDATE_INTERNAL_H
 
@@ -32,25 +33,25 @@ struct feed {
 	struct watch *watch;
 	struct fetch_job *job;
 	struct fetch_progress progress;
-	struct fetch_result result;          /* of the run that is being worked on */
-	struct buf timestamp;                /* body from a version port, for the next fetch */
-	struct source asked;                 /* where that body came from */
-	bool from_news;                      /* the run came from the long-poll */
+	struct fetch_result result; /* of the run that is being worked on */
+	struct buf timestamp;	    /* body from a version port, for the next fetch */
+	struct source asked;	    /* where that body came from */
+	bool from_news;		    /* the run came from the long-poll */
 	struct waiter *waiters;
 	uv_timer_t timer;
-	uint64_t timer_at;                   /* monotonic ms */
-	uv_work_t work;                      /* one disk job at a time */
+	uint64_t timer_at; /* monotonic ms */
+	uv_work_t work;	   /* one disk job at a time */
 	bool work_busy, saving, save_again;
 	enum err work_err;
 	struct fault work_fault;
-	uint64_t target, before;             /* set being switched to, and the one it replaces */
+	uint64_t target, before; /* set being switched to, and the one it replaces */
 	char target_sha[65];
-	bool switching;                      /* by a pin, not by a download */
-	bool canceled, stale, again;         /* again: asked for while it was running */
+	bool switching;		     /* by a pin, not by a download */
+	bool canceled, stale, again; /* again: asked for while it was running */
 	enum update_reason again_reason;
 	char last_word[16], last_why[400], last_source[SOURCE_NAME];
 	int64_t last_try;
-	uint64_t offered, held;              /* newest set seen; timestamp held when the run began */
+	uint64_t offered, held; /* newest set seen; timestamp held when the run began */
 	uint64_t runs, failures, refused_files;
 	uint64_t gate_started;
 	bool started, closing;

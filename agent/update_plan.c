@@ -98,8 +98,8 @@ policy_agents(struct agent *a, struct source *out, size_t n, size_t max)
 	else
 		interface_addresses(&own);
 	for (size_t i = 0; i < own.n; i++) {
-		size_t k = policy_sources(policies_effective(a->policies), own.text[i], found,
-		    LIMIT_SOURCES);
+		size_t k = policy_sources(
+		    policies_effective(a->policies), own.text[i], found, LIMIT_SOURCES);
 
 		for (size_t j = 0; j < k && n < max; j++) {
 			struct source *s = &out[n];
@@ -180,8 +180,9 @@ feed_window_wait(const struct feed *fd)
 {
 	if (fd->is_policies)
 		return 0;
-	return policy_window_wait(policy_value(policies_effective(fd->agent->policies),
-	    "update.windows"), local_minute());
+	return policy_window_wait(
+	    policy_value(policies_effective(fd->agent->policies), "update.windows"),
+	    local_minute());
 }
 
 void
@@ -222,7 +223,7 @@ feed_schedule(struct feed *fd, bool failed)
 	wait = schedule_next(&in);
 	if (feed_window_wait(fd) > 0 && wait < (uint64_t)feed_window_wait(fd) * MINUTE_MS)
 		wait = (uint64_t)feed_window_wait(fd) * MINUTE_MS;
-	log_debug("update.next", "feed=%s ms=%llu failed=%d", fd->name, (unsigned long long)wait,
-	    failed);
+	log_debug(
+	    "update.next", "feed=%s ms=%llu failed=%d", fd->name, (unsigned long long)wait, failed);
 	feed_timer_start(fd, wait);
 }

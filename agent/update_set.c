@@ -36,7 +36,8 @@ gated(void *ctx, enum verdict v, const char *rule, const char *why)
 		return;
 	}
 	if (v == VERDICT_BAD) {
-		feed_reject(&fd->facts, fd->target_sha, fd->target, agent_now(fd->agent), rule, text);
+		feed_reject(
+		    &fd->facts, fd->target_sha, fd->target, agent_now(fd->agent), rule, text);
 		report_set_rejected(fd->agent, fd->name, fd->target, fd->target_sha, rule, text);
 	} else {
 		report_waiting(fd->agent, fd->name, text);
@@ -105,8 +106,9 @@ activate_work(uv_work_t *w)
 	struct feed *fd = w->data;
 
 	fault_reset(&fd->work_fault);
-	fd->work_err = inject("update.activate") ? fault_set(&fd->work_fault, ERR_IO, "injected")
-	    : set_activate(fd->dir, fd->target, &fd->work_fault);
+	fd->work_err = inject("update.activate")
+			   ? fault_set(&fd->work_fault, ERR_IO, "injected")
+			   : set_activate(fd->dir, fd->target, &fd->work_fault);
 }
 
 static void

@@ -25,7 +25,7 @@
 struct upload {
 	struct agent *agent;
 	char task[40], name[64], path[4300], sha[65];
-	struct buf whole;            /* the file as it was when the upload began */
+	struct buf whole; /* the file as it was when the upload began */
 	uint64_t at;
 	unsigned fails;
 	struct httpc_call *call;
@@ -88,7 +88,7 @@ read_have(const struct httpc_response *r, uint64_t max, uint64_t *have)
 {
 	cJSON *t;
 	bool ok = json_parse(&t, (const char *)r->body, r->len, JSON_EVENT, NULL) == OK &&
-	    json_get_u64(t, "have", max, have, NULL) == OK;
+		  json_get_u64(t, "have", max, have, NULL) == OK;
 
 	if (r->len > 0)
 		cJSON_Delete(t);

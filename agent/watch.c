@@ -25,11 +25,11 @@ struct watch {
 	uint64_t retry_ms;
 	struct source_health health[LIMIT_SOURCES];
 	size_t n_health;
-	struct source asked;             /* of the standing poll */
+	struct source asked; /* of the standing poll */
 	struct httpc_call *poll, *ask;
 	void (*answer)(void *ctx, const void *body, size_t n, const char *why);
 	uv_timer_t timer;
-	bool paused, closing, told;      /* told: the owner is busy with our news */
+	bool paused, closing, told; /* told: the owner is busy with our news */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -253,8 +253,8 @@ ask_done(void *ctx, const struct httpc_response *r)
 }
 
 enum err
-watch_ask(struct watch *w, const struct source *s, void (*done)(void *, const void *, size_t,
-    const char *))
+watch_ask(struct watch *w, const struct source *s,
+    void (*done)(void *, const void *, size_t, const char *))
 {
 	struct httpc_request q = { 0 };
 	char path[128], url[512];

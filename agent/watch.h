@@ -19,8 +19,8 @@ struct watch_owner {
 	/* Version of the newest timestamp that is held; 0 = none. */
 	uint64_t (*have)(void *ctx);
 	/* Something newer is said to be at this source. The watch pauses until watch_resume. */
-	void (*news)(void *ctx, const struct source *s, const void *body, size_t n,
-	    uint64_t retry_after_ms);
+	void (*news)(
+	    void *ctx, const struct source *s, const void *body, size_t n, uint64_t retry_after_ms);
 };
 
 MUST_CHECK enum err watch_new(struct watch **out, struct agent *a, const char *feed,
@@ -36,8 +36,9 @@ void watch_worked(struct watch *w, const char *source);
 const char *watch_source(const struct watch *w);
 
 /* One question without waiting, for a check: done gets the body, or NULL and why. Not while another
- * question is open. A source with nothing newer has no body; the mirror's files are looked at anyway. */
-MUST_CHECK enum err watch_ask(struct watch *w, const struct source *s, void (*done)(void *ctx,
-    const void *body, size_t n, const char *why));
+ * question is open. A source with nothing newer has no body; the mirror's files are looked at
+ * anyway. */
+MUST_CHECK enum err watch_ask(struct watch *w, const struct source *s,
+    void (*done)(void *ctx, const void *body, size_t n, const char *why));
 
 #endif

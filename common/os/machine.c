@@ -69,8 +69,8 @@ machine_model(char *dst, size_t size)
 
 	first_line("/sys/class/dmi/id/sys_vendor", maker, sizeof maker);
 	first_line("/sys/class/dmi/id/product_name", product, sizeof product);
-	(void)snprintf(dst, size, "%s%s%s", maker, maker[0] != '\0' && product[0] != '\0' ? " " : "",
-	    product);
+	(void)snprintf(
+	    dst, size, "%s%s%s", maker, maker[0] != '\0' && product[0] != '\0' ? " " : "", product);
 }
 
 uint64_t

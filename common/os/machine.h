@@ -9,7 +9,8 @@
 
 /* PRETTY_NAME of os-release; "" when there is none. */
 void machine_os_name(char *dst, size_t size);
-/* systemd's machine-id as text, never to be shown as it is (machine-id(5)): hash it. ERR_NOTFOUND. */
+/* systemd's machine-id as text, never to be shown as it is (machine-id(5)): hash it. ERR_NOTFOUND.
+ */
 MUST_CHECK enum err machine_id(char *dst, size_t size);
 /* Maker and model from DMI, "" when unknown. */
 void machine_model(char *dst, size_t size);

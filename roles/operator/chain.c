@@ -33,8 +33,8 @@ time_of(const cJSON *o, const char *name)
 	return s[0] != '\0' && clock_parse(s, strlen(s), &ms) == OK ? ms : 0;
 }
 
-static void add(struct chain *c, const char *name, const char *feed, bool broken, const char *remedy,
-    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+static void add(struct chain *c, const char *name, const char *feed, bool broken,
+    const char *remedy, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
 static void
 add(struct chain *c, const char *name, const char *feed, bool broken, const char *remedy,
@@ -74,12 +74,14 @@ whole_pc(struct chain *c, const cJSON *s, int64_t now)
 	    enrolled ? "enrolled in %s" : "this PC is not enrolled%s", text_of(id, "org"));
 	if (!enrolled)
 		return;
-	add(c, "certificate", "", until != 0 && until < now, "let the PC reach its console: it renews then",
-	    "valid until %s", text_of(id, "certificate_until"));
+	add(c, "certificate", "", until != 0 && until < now,
+	    "let the PC reach its console: it renews then", "valid until %s",
+	    text_of(id, "certificate_until"));
 	add(c, "trust", "", !cJSON_IsTrue(json_get(json_get(s, "policy"), "authority")),
 	    "the policies feed must reach this PC once; see its links below",
-	    cJSON_IsTrue(json_get(json_get(s, "policy"), "authority")) ? "an authority is in force"
-	    : "no authority has been verified yet");
+	    cJSON_IsTrue(json_get(json_get(s, "policy"), "authority"))
+		? "an authority is in force"
+		: "no authority has been verified yet");
 	if (error[0] != '\0') /* updates do not need the console, so this breaks no chain */
 		add(c, "console", "", false, "", "not reached now: %s", error);
 }
@@ -90,7 +92,8 @@ sources(struct chain *c, const cJSON *f, const char *feed)
 	const cJSON *ok = json_get(f, "sources"), *bad = json_get(f, "failing"), *i;
 	size_t failing = 0;
 
-	cJSON_ArrayForEach(i, bad) {
+	cJSON_ArrayForEach(i, bad)
+	{
 		add(c, "source", feed, false, "", "%s failed %llu times: %s", text_of(i, "source"),
 		    (unsigned long long)number_of(i, "fails"), text_of(i, "error"));
 		failing++;
@@ -98,8 +101,10 @@ sources(struct chain *c, const cJSON *f, const char *feed)
 	if (cJSON_GetArraySize(ok) > 0)
 		add(c, "sources", feed, false, "", "%d can be asked", cJSON_GetArraySize(ok));
 	else
-		add(c, "sources", feed, true, failing > 0 ? "atalaia doctor probes each port"
-		    : "the console must name sources (enrolment) or policy update agents",
+		add(c, "sources", feed, true,
+		    failing > 0
+			? "atalaia doctor probes each port"
+			: "the console must name sources (enrolment) or policy update agents",
 		    failing > 0 ? "every source failed lately" : "no source is known for this PC");
 }
 
@@ -112,7 +117,8 @@ last_run(struct chain *c, const cJSON *f, const char *feed)
 		add(c, "transfer", feed, true, "see the sentence; atalaia doctor probes the ports",
 		    "the last run failed: %s", why);
 	else if (strcmp(last, "waiting") == 0)
-		add(c, "transfer", feed, true, "it goes on by itself; atalaia policy --explain shows the rule",
+		add(c, "transfer", feed, true,
+		    "it goes on by itself; atalaia policy --explain shows the rule",
 		    "the last run waits: %s", why);
 	else if (last[0] != '\0')
 		add(c, "transfer", feed, false, "", "the last run ended with: %s", last);
@@ -130,11 +136,10 @@ gate_and_pin(struct chain *c, const cJSON *f, const char *feed)
 	if (offered > version)
 		add(c, "offer", feed, true, "", "version %llu was offered, %llu is active",
 		    (unsigned long long)offered, (unsigned long long)version);
-	cJSON_ArrayForEach(i, json_get(f, "rejected"))
-		if (number_of(i, "version") > version)
-			add(c, "gate", feed, true, "publish a set that the engine can load",
-			    "version %llu was refused (%s): %s", (unsigned long long)number_of(i, "version"),
-			    text_of(i, "rule"), text_of(i, "why"));
+	cJSON_ArrayForEach(i, json_get(f, "rejected")) if (number_of(i, "version") > version)
+	    add(c, "gate", feed, true, "publish a set that the engine can load",
+		"version %llu was refused (%s): %s", (unsigned long long)number_of(i, "version"),
+		text_of(i, "rule"), text_of(i, "why"));
 	if (number_of(f, "pinned") != 0)
 		add(c, "pin", feed, true, "it ends by itself, or by task update.pin with version 0",
 		    "version %llu is pinned until %s", (unsigned long long)number_of(f, "pinned"),
@@ -164,7 +169,8 @@ chain_walk(struct chain *c, const cJSON *status, const char *feed, int64_t now, 
 
 	memset(c, 0, sizeof *c);
 	whole_pc(c, status, now);
-	cJSON_ArrayForEach(f, json_get(status, "feeds")) {
+	cJSON_ArrayForEach(f, json_get(status, "feeds"))
+	{
 		const char *name = text_of(f, "feed");
 
 		if (feed != NULL && strcmp(feed, name) != 0)
@@ -177,7 +183,8 @@ chain_walk(struct chain *c, const cJSON *status, const char *feed, int64_t now, 
 	if (strcmp(text_of(engine, "type"), "none") != 0 && json_get(engine, "up") != NULL)
 		add(c, "engine", "", !cJSON_IsTrue(json_get(engine, "up")),
 		    "start the engine (systemctl status clamav-daemon)",
-		    cJSON_IsTrue(json_get(engine, "up")) ? "%s answers%s%s" : "%s does not answer%s%s",
+		    cJSON_IsTrue(json_get(engine, "up")) ? "%s answers%s%s"
+							 : "%s does not answer%s%s",
 		    text_of(engine, "type"), text_of(engine, "error")[0] == '\0' ? "" : ": ",
 		    text_of(engine, "error"));
 }

@@ -117,7 +117,8 @@ client_ask(struct client *c, const char *method, const char *path, int *status, 
 	while (!c->done)
 		(void)uv_run(&c->loop, UV_RUN_ONCE);
 	if (c->err != OK)
-		return fault_set(f, c->err, "the agent does not answer on %s: %s; is atalaia-agent running?",
+		return fault_set(f, c->err,
+		    "the agent does not answer on %s: %s; is atalaia-agent running?",
 		    c->socket[0] == '\0' ? c->url : c->socket, fault_text(&c->fault));
 	*status = c->status;
 	*out = c->tree;

@@ -1,6 +1,6 @@
 /* doctor.c - probes every port this PC depends on with its own protocol, and judges clock,
- * certificate and disk out of the agent's documents. libcurl's multi interface, one probe at a time:
- * doctor owns no loop. */
+ * certificate and disk out of the agent's documents. libcurl's multi interface, one probe at a
+ * time: doctor owns no loop. */
 #include "verbs.h"
 
 #include "base/clock.h"
@@ -84,7 +84,9 @@ perform(CURL *easy)
 static bool
 probe(const char *url, char *why, size_t size)
 {
-	struct curlset set = { .protocols = "ftp,http", .connect_ms = PROBE_MS, .total_ms = PROBE_MS };
+	struct curlset set = {
+		.protocols = "ftp,http", .connect_ms = PROBE_MS, .total_ms = PROBE_MS
+	};
 	CURL *easy = curl_easy_init();
 	char error[CURL_ERROR_SIZE] = "";
 	size_t left = 262144;
@@ -104,8 +106,10 @@ probe(const char *url, char *why, size_t size)
 	}
 	code = perform(easy);
 	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)snprintf(why, size, "%s", code == CURLE_OK ? "answers"
-	    : error[0] != '\0' ? error : curl_easy_strerror(code));
+	(void)snprintf(why, size, "%s",
+	    code == CURLE_OK   ? "answers"
+	    : error[0] != '\0' ? error
+			       : curl_easy_strerror(code));
 	curl_easy_cleanup(easy);
 	return code == CURLE_OK || code == CURLE_REMOTE_FILE_NOT_FOUND || code == CURLE_WRITE_ERROR;
 }
@@ -125,8 +129,8 @@ probe_port(struct doctor *d, const cJSON *s, const char *kind, const char *schem
 	(void)snprintf(what, sizeof what, "%s at %s (%s:%llu)", kind, screen_text(s, "name"), host,
 	    (unsigned long long)port);
 	(void)snprintf(remedy, sizeof remedy, "let this PC reach TCP %llu of %s%s",
-	    (unsigned long long)port, host, strcmp(scheme, "ftp") == 0
-	    ? " and its passive range (default 3400-3999)" : "");
+	    (unsigned long long)port, host,
+	    strcmp(scheme, "ftp") == 0 ? " and its passive range (default 3400-3999)" : "");
 	say(d, probe(url, why, sizeof why), what, why, remedy);
 }
 
@@ -139,14 +143,16 @@ probe_sources(struct doctor *d)
 
 	if (ask(d->call, "GET", "/v1/sources", &doc) != EXIT_GOOD)
 		return;
-	cJSON_ArrayForEach(s, json_get(doc, "sources")) {
+	cJSON_ArrayForEach(s, json_get(doc, "sources"))
+	{
 		probe_port(d, s, "version port", "http", screen_number(s, "version"), "/v1/feeds");
 		probe_port(d, s, "FTP and passive range", "ftp", screen_number(s, "ftp"), "/");
 		probe_port(d, s, "HTTP", "http", screen_number(s, "http"), "/");
 		n++;
 	}
 	if (n == 0)
-		say(d, false, "sources", "no source of updates is known", "enrol this PC, or let the console "
+		say(d, false, "sources", "no source of updates is known",
+		    "enrol this PC, or let the console "
 		    "name a server");
 	cJSON_Delete(doc);
 }
@@ -190,7 +196,8 @@ judge_disk(struct doctor *d)
 
 	if (ask(d->call, "GET", "/v1/inventory", &doc) != EXIT_GOOD)
 		return;
-	cJSON_ArrayForEach(k, json_get(doc, "disks")) {
+	cJSON_ArrayForEach(k, json_get(doc, "disks"))
+	{
 		char what[320], room[64];
 
 		(void)snprintf(what, sizeof what, "disk %s", screen_text(k, "path"));
@@ -207,8 +214,9 @@ judge_engine(struct doctor *d, const cJSON *s)
 
 	if (strcmp(screen_text(e, "type"), "none") == 0 || json_get(e, "up") == NULL)
 		return;
-	say(d, cJSON_IsTrue(json_get(e, "up")), "engine", screen_text(e, "error")[0] == '\0' ? "answers"
-	    : screen_text(e, "error"), "systemctl status clamav-daemon");
+	say(d, cJSON_IsTrue(json_get(e, "up")), "engine",
+	    screen_text(e, "error")[0] == '\0' ? "answers" : screen_text(e, "error"),
+	    "systemctl status clamav-daemon");
 }
 
 int

@@ -17,10 +17,12 @@ static const struct verb {
 	int (*run)(const struct call *c);
 	const char *usage, *help;
 } verbs[] = {
-	{ "status", 0, verb_status, "", "One screen: identity, feeds, engine, role, spool, last tasks.\n"
+	{ "status", 0, verb_status, "",
+	    "One screen: identity, feeds, engine, role, spool, last tasks.\n"
 	    "Exit status 1 when this PC is not enrolled or a feed is not well." },
 	{ "update", TAKES_FEED | TAKES_WAIT, verb_update, "[--wait] [--feed FEED]",
-	    "Asks the agent to look for updates now. With --wait, until they are active or have failed;\n"
+	    "Asks the agent to look for updates now. With --wait, until they are active or have "
+	    "failed;\n"
 	    "exit status 1 when a feed ended otherwise than updated, current or pinned." },
 	{ "why-old", TAKES_FEED, verb_why_old, "[--feed FEED]",
 	    "Walks the chain from clock to engine and shows the first broken link first.\n"
@@ -29,11 +31,13 @@ static const struct verb {
 	    "Probes every port this PC depends on, and clock, certificate, disk, engine.\n"
 	    "Exit status 1 when something is wrong." },
 	{ "policy", TAKES_EXPLAIN, verb_policy, "[--explain]",
-	    "Values that a policy file sets; with --explain every value and the file that set it." },
+	    "Values that a policy file sets; with --explain every value and the file that set "
+	    "it." },
 	{ "feeds", TAKES_FEED, verb_feeds, "[--feed FEED]",
 	    "Each feed with its sources, bytes received, refused sets." },
 	{ "sets", 0, verb_sets, "", "The sets that are kept; * marks the active ones." },
-	{ "tasks", 0, verb_tasks, "", "Tasks that consoles sent, newest first, with their outcome." },
+	{ "tasks", 0, verb_tasks, "",
+	    "Tasks that consoles sent, newest first, with their outcome." },
 	{ "events", 0, verb_events, "", "Events by class: waiting, delivered, dropped." },
 };
 
@@ -42,10 +46,12 @@ static const struct verb {
 static int
 usage(FILE *out, int status)
 {
-	(void)fprintf(out, "usage: atalaia VERB [--json] [--socket PATH | --url http://127.0.0.1:2227]\n");
+	(void)fprintf(
+	    out, "usage: atalaia VERB [--json] [--socket PATH | --url http://127.0.0.1:2227]\n");
 	for (size_t i = 0; i < VERB_COUNT; i++)
 		(void)fprintf(out, "  atalaia %-8s %s\n", verbs[i].name, verbs[i].usage);
-	(void)fprintf(out, "atalaia VERB --help says more.\nExit status: 0 good, 1 something is wrong, "
+	(void)fprintf(out,
+	    "atalaia VERB --help says more.\nExit status: 0 good, 1 something is wrong, "
 	    "2 wrong usage, 3 the agent does not answer.\n");
 	return status;
 }
@@ -82,7 +88,7 @@ read_words(const struct verb *v, struct call *c, const char **where, int argc, c
 		if (strcmp(argv[i], "--socket") == 0 || strcmp(argv[i], "--url") == 0)
 			*where = argv[++i];
 		else if (strcmp(argv[i], "--feed") == 0 && (v->takes & TAKES_FEED) &&
-		    text_is_role_name(argv[i + 1], strlen(argv[i + 1])))
+			 text_is_role_name(argv[i + 1], strlen(argv[i + 1])))
 			c->feed = argv[++i];
 		else
 			return false;

@@ -77,7 +77,8 @@ screen_text(const cJSON *o, const char *name)
 	if (!cJSON_IsString(v))
 		return slot;
 	buf_init(&b, 4 * TEXT_MAX + 8);
-	if (text_printable(&b, (const uint8_t *)v->valuestring, strlen(v->valuestring), TEXT_MAX) == OK)
+	if (text_printable(&b, (const uint8_t *)v->valuestring, strlen(v->valuestring), TEXT_MAX) ==
+	    OK)
 		(void)snprintf(slot, TEXT_MAX + 8, "%s", buf_text(&b));
 	buf_free(&b);
 	return slot;

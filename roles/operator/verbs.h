@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 #define EXIT_GOOD 0
-#define EXIT_TROUBLE 1  /* it works, and found something wrong; or the agent refused */
+#define EXIT_TROUBLE 1 /* it works, and found something wrong; or the agent refused */
 #define EXIT_USAGE 2
-#define EXIT_SILENT 3   /* the agent does not answer */
+#define EXIT_SILENT 3 /* the agent does not answer */
 
 struct call {
 	struct client *client;
-	const char *feed;       /* --feed, or NULL */
+	const char *feed; /* --feed, or NULL */
 	bool json, wait, explain, fix_hints;
 };
 

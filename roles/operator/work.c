@@ -12,7 +12,8 @@
 
 #define LOOK_MS 250u
 #define LONGEST_MS (6ull * 3600 * 1000)
-#define OLD_MS (26ll * 3600 * 1000) /* a day and a little: a daily feed is not old in the morning */
+#define OLD_MS (26ll * 3600 * 1000) /* a day and a little: a daily feed is not old in the morning  \
+				     */
 #define BAR 30
 
 static bool
@@ -20,10 +21,9 @@ busy(const cJSON *s, const char *feed)
 {
 	const cJSON *f;
 
-	cJSON_ArrayForEach(f, json_get(s, "feeds"))
-		if ((feed == NULL || strcmp(feed, screen_text(f, "feed")) == 0) &&
-		    strcmp(screen_text(f, "state"), "idle") != 0)
-			return true;
+	cJSON_ArrayForEach(f,
+	    json_get(s, "feeds")) if ((feed == NULL || strcmp(feed, screen_text(f, "feed")) == 0) &&
+				      strcmp(screen_text(f, "state"), "idle") != 0) return true;
 	return false;
 }
 
@@ -32,7 +32,8 @@ print_progress(const cJSON *s)
 {
 	const cJSON *f;
 
-	cJSON_ArrayForEach(f, json_get(s, "feeds")) {
+	cJSON_ArrayForEach(f, json_get(s, "feeds"))
+	{
 		uint64_t done = screen_number(f, "done"), total = screen_number(f, "total");
 		int part = total == 0 ? 0 : (int)(done * BAR / total);
 		char got[32], all[32];
@@ -56,10 +57,11 @@ outcome(const struct call *c, const cJSON *s)
 	const cJSON *f;
 	int r = EXIT_GOOD;
 
-	cJSON_ArrayForEach(f, json_get(s, "feeds")) {
+	cJSON_ArrayForEach(f, json_get(s, "feeds"))
+	{
 		const char *last = screen_text(f, "last");
 		bool good = strcmp(last, "updated") == 0 || strcmp(last, "current") == 0 ||
-		    strcmp(last, "pinned") == 0;
+			    strcmp(last, "pinned") == 0;
 
 		if (c->feed != NULL && strcmp(c->feed, screen_text(f, "feed")) != 0)
 			continue;
@@ -109,8 +111,8 @@ verb_update(const struct call *c)
 	cJSON *s;
 	int r;
 
-	(void)snprintf(path, sizeof path, "/v1/update%s%s", c->feed == NULL ? "" : "?feed=",
-	    c->feed == NULL ? "" : c->feed);
+	(void)snprintf(path, sizeof path, "/v1/update%s%s",
+	    c->feed == NULL ? "" : "?feed=", c->feed == NULL ? "" : c->feed);
 	r = ask(c, "POST", path, &s);
 	if (r != EXIT_GOOD)
 		return r;

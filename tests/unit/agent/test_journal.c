@@ -111,9 +111,9 @@ only_reported_and_expired_ends_are_forgotten(void **state)
 	open_it();
 	r->reported = true;
 	journal_insert(j, r, NULL, NULL);
-	journal_insert(j, record(2, TASK_DONE), NULL, NULL);     /* not reported */
-	journal_insert(j, record(3, TASK_RUNNING), NULL, NULL);  /* not ended */
-	r = record(9, TASK_DONE);                                /* not expired */
+	journal_insert(j, record(2, TASK_DONE), NULL, NULL);	/* not reported */
+	journal_insert(j, record(3, TASK_RUNNING), NULL, NULL); /* not ended */
+	r = record(9, TASK_DONE);				/* not expired */
 	r->reported = true;
 	journal_insert(j, r, NULL, NULL);
 	journal_prune(j, 5000);
@@ -165,11 +165,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_was_committed_is_there_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_reported_and_expired_ends_are_forgotten, setup,
-		    teardown),
-		cmocka_unit_test_setup_teardown(a_first_row_on_a_full_disk_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside_and_time_begins_anew, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    only_reported_and_expired_ends_are_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_first_row_on_a_full_disk_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_damaged_file_is_set_aside_and_time_begins_anew, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,8 @@ names(const struct source_plan *p, char *out, size_t size)
 
 	out[0] = '\0';
 	for (size_t i = 0; i < p->count; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : ",",
-		    p->list[i].name);
+		used += (size_t)snprintf(
+		    out + used, size - used, "%s%s", i == 0 ? "" : ",", p->list[i].name);
 }
 
 static const char *

@@ -14,17 +14,22 @@ static const struct {
 	{ "update.now", "{\"feed\":1}", "wrong-argument" },
 	{ "update.now", "{\"Feed\":\"signatures\"}", "unknown-argument" },
 	{ "update.now", "{\"command\":\"rm\"}", "unknown-argument" },
-	{ "update.pin", "{\"feed\":\"signatures\",\"version\":3,\"until\":\"2026-12-01T00:00:00Z\"}", NULL },
+	{ "update.pin",
+	    "{\"feed\":\"signatures\",\"version\":3,\"until\":\"2026-12-01T00:00:00Z\"}", NULL },
 	{ "update.pin", "{\"feed\":\"signatures\",\"version\":3}", "missing-argument" },
-	{ "update.pin", "{\"feed\":\"signatures\",\"version\":\"3\",\"until\":\"2026-12-01T00:00:00Z\"}",
+	{ "update.pin",
+	    "{\"feed\":\"signatures\",\"version\":\"3\",\"until\":\"2026-12-01T00:00:00Z\"}",
 	    "wrong-argument" },
-	{ "update.pin", "{\"feed\":\"signatures\",\"version\":3,\"until\":\"for ever\"}", "wrong-argument" },
-	{ "update.pin", "{\"feed\":\"signatures\",\"version\":4294967296,\"until\":\"2026-12-01T00:00:00Z\"}",
+	{ "update.pin", "{\"feed\":\"signatures\",\"version\":3,\"until\":\"for ever\"}",
+	    "wrong-argument" },
+	{ "update.pin",
+	    "{\"feed\":\"signatures\",\"version\":4294967296,\"until\":\"2026-12-01T00:00:00Z\"}",
 	    "wrong-argument" },
 	{ "policy.refresh", "{}", NULL },
 	{ "policy.refresh", "{\"x\":1}", "unknown-argument" },
 	{ "role.set", "{\"role\":\"update-agent\",\"on\":true}", NULL },
-	{ "role.set", "{\"role\":\"update-agent\",\"on\":true,\"settings\":{\"ftp_port\":\"2021\"}}", NULL },
+	{ "role.set",
+	    "{\"role\":\"update-agent\",\"on\":true,\"settings\":{\"ftp_port\":\"2021\"}}", NULL },
 	{ "role.set", "{\"role\":\"update-agent\",\"on\":true,\"settings\":{\"ftp_port\":2021}}",
 	    "wrong-argument" },
 	{ "role.set", "{\"role\":\"console\",\"on\":true}", "wrong-argument" },
@@ -55,14 +60,15 @@ each_row_is_taken_or_refused_by_name(void **state)
 		cJSON *args;
 
 		assert_non_null(t);
-		assert_int_equal(json_parse(&args, cases[i].args, strlen(cases[i].args), JSON_SIGNED, NULL),
-		    OK);
+		assert_int_equal(
+		    json_parse(&args, cases[i].args, strlen(cases[i].args), JSON_SIGNED, NULL), OK);
 		code = task_args_check(t, args, &f);
 		if (cases[i].code == NULL && code != NULL)
 			fail_msg("%s %s: %s", cases[i].type, cases[i].args, code);
 		if (cases[i].code != NULL) {
 			if (code == NULL || strcmp(code, cases[i].code) != 0)
-				fail_msg("%s %s: %s", cases[i].type, cases[i].args, code == NULL ? "taken" : code);
+				fail_msg("%s %s: %s", cases[i].type, cases[i].args,
+				    code == NULL ? "taken" : code);
 			assert_non_null(strstr(fault_text(&f), "argument '"));
 		}
 		cJSON_Delete(args);

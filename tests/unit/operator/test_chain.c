@@ -5,9 +5,12 @@
 #include "test.h"
 
 #define NOW "2026-11-24T12:00:00Z"
-#define GOOD_ID "\"identity\":{\"enrolled\":true,\"org\":\"x\",\"certificate_until\":\"2026-12-24T00:00:00Z\"}," \
+#define GOOD_ID                                                                                    \
+	"\"identity\":{\"enrolled\":true,\"org\":\"x\",\"certificate_until\":\"2026-12-24T00:00:"  \
+	"00Z\"},"                                                                                  \
 	"\"policy\":{\"authority\":true}"
-#define FEED(more) "\"feeds\":[{\"feed\":\"signatures\",\"checked\":\"2026-11-24T11:00:00Z\"," \
+#define FEED(more)                                                                                 \
+	"\"feeds\":[{\"feed\":\"signatures\",\"checked\":\"2026-11-24T11:00:00Z\","                \
 	"\"sources\":[\"server\"],\"failing\":[]," more "}]"
 #define GOOD_FEED FEED("\"version\":3,\"offered\":3,\"last\":\"current\"")
 
@@ -15,26 +18,33 @@ static const struct {
 	const char *status, *first, *says;
 } cases[] = {
 	{ "{" GOOD_ID "," GOOD_FEED "}", NULL, NULL },
-	{ "{\"clock_behind\":true,\"verified_time\":\"2030\"," GOOD_ID "," GOOD_FEED "}", "clock", "2030" },
+	{ "{\"clock_behind\":true,\"verified_time\":\"2030\"," GOOD_ID "," GOOD_FEED "}", "clock",
+	    "2030" },
 	{ "{\"identity\":{\"enrolled\":false},\"feeds\":[]}", "enrolment", "not enrolled" },
 	{ "{\"identity\":{\"enrolled\":true,\"certificate_until\":\"2026-01-01T00:00:00Z\"},"
-	    "\"policy\":{\"authority\":true}," GOOD_FEED "}", "certificate", "2026-01-01" },
-	{ "{\"identity\":{\"enrolled\":true},\"policy\":{\"authority\":false}," GOOD_FEED "}", "trust",
-	    "no authority" },
-	{ "{" GOOD_ID ",\"feeds\":[{\"feed\":\"signatures\",\"version\":3,\"checked\":\"2026-11-24T11:00:00Z\","
-	    "\"sources\":[],\"failing\":[{\"source\":\"branch\",\"fails\":2,\"error\":\"404\"}]}]}", "sources",
-	    "every source failed" },
-	{ "{" GOOD_ID "," FEED("\"version\":3,\"last\":\"failed\",\"why\":\"bad hash\"") "}", "transfer",
-	    "bad hash" },
-	{ "{" GOOD_ID "," FEED("\"version\":3,\"stale\":true,\"expires\":\"2026-11-01\",\"last\":\"current\"") "}",
+	  "\"policy\":{\"authority\":true}," GOOD_FEED "}",
+	    "certificate", "2026-01-01" },
+	{ "{\"identity\":{\"enrolled\":true},\"policy\":{\"authority\":false}," GOOD_FEED "}",
+	    "trust", "no authority" },
+	{ "{" GOOD_ID
+	  ",\"feeds\":[{\"feed\":\"signatures\",\"version\":3,\"checked\":\"2026-11-24T11:00:00Z\","
+	  "\"sources\":[],\"failing\":[{\"source\":\"branch\",\"fails\":2,\"error\":\"404\"}]}]}",
+	    "sources", "every source failed" },
+	{ "{" GOOD_ID "," FEED("\"version\":3,\"last\":\"failed\",\"why\":\"bad hash\"") "}",
+	    "transfer", "bad hash" },
+	{ "{" GOOD_ID "," FEED(
+	      "\"version\":3,\"stale\":true,\"expires\":\"2026-11-01\",\"last\":\"current\"") "}",
 	    "freshness", "2026-11-01" },
-	{ "{" GOOD_ID "," FEED("\"version\":3,\"offered\":4,\"rejected\":[{\"version\":4,\"rule\":\"load\","
-	    "\"why\":\"crash\"}]") "}", "offer", "version 4" },
-	{ "{" GOOD_ID "," FEED("\"version\":3,\"pinned\":3,\"pinned_until\":\"2026-12-01\"") "}", "pin",
-	    "2026-12-01" },
+	{ "{" GOOD_ID
+	  "," FEED("\"version\":3,\"offered\":4,\"rejected\":[{\"version\":4,\"rule\":\"load\","
+		   "\"why\":\"crash\"}]") "}",
+	    "offer", "version 4" },
+	{ "{" GOOD_ID "," FEED("\"version\":3,\"pinned\":3,\"pinned_until\":\"2026-12-01\"") "}",
+	    "pin", "2026-12-01" },
 	{ "{" GOOD_ID "," FEED("\"version\":0") "}", "age", "no set" },
-	{ "{" GOOD_ID "," GOOD_FEED ",\"engine\":{\"type\":\"clamd\",\"up\":false,\"error\":\"gone\"}}", "engine",
-	    "gone" },
+	{ "{" GOOD_ID "," GOOD_FEED
+	  ",\"engine\":{\"type\":\"clamd\",\"up\":false,\"error\":\"gone\"}}",
+	    "engine", "gone" },
 };
 
 static void
@@ -48,8 +58,8 @@ the_first_broken_link_is_named(void **state)
 		const struct link *first = NULL;
 		cJSON *s;
 
-		assert_int_equal(json_parse(&s, cases[i].status, strlen(cases[i].status), JSON_EVENT, NULL),
-		    OK);
+		assert_int_equal(
+		    json_parse(&s, cases[i].status, strlen(cases[i].status), JSON_EVENT, NULL), OK);
 		chain_walk(&c, s, NULL, now, 26 * 3600 * 1000);
 		for (size_t k = c.n; k > 0; k--)
 			if (c.links[k - 1].broken)
