@@ -148,13 +148,14 @@ publish = {self.publish_root}
         return self.console_run("token", "--signature-root", f"signatures={root}", *args).stdout.split()[-1]
 
     def send_task(self, host, kind, args=None, wait=True, timeout=90):
-        """Sends a signed task; returns the final state that the console recorded."""
-        done = self.console_run("task", "send", "--to", host.agent_id, kind, json.dumps(args or {}),
-                                *(["--wait", "--timeout", f"{timeout - 10}s"] if wait else []),
-                                "--json", check=False, timeout=timeout)
+        """Sends a signed task; returns what the console recorded for this PC: state, way, result."""
+        done = self.console_run("task", "send", host.agent_id, kind, "--args", json.dumps(args or {}),
+                                *(["--wait", "--timeout", f"{timeout}s"] if wait else []), "--json",
+                                check=False, timeout=timeout + 10)
         if not done.stdout.strip():
             raise FleetError(f"task {kind} for {host.name}: {done.stderr.strip()}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        task = json.loads(done.stdout)
+        return next((a for a in task.get("agents", []) if a["agent"] == host.agent_id), task)
 
     def events(self, **kw):
         out = self.console_run("events", "--json").stdout
