@@ -225,7 +225,11 @@ build_events(struct agent *a, struct fault *f)
 static void
 engine_event(void *ctx, const char *type, cJSON *data)
 {
-	agent_event(ctx, type, data);
+	struct agent *a = ctx;
+
+	agent_event(a, type, data);
+	if (strcmp(type, "engine.up") == 0)
+		updates_engine_up(a->updates);
 }
 
 static enum err

@@ -106,9 +106,11 @@ read_facts(struct feed_facts *facts, const cJSON *t)
 	if (known == facts->version) {
 		facts->previous = number_of(t, "previous");
 		facts->activated = (int64_t)number_of(t, "activated");
+		facts->unproved = cJSON_IsTrue(json_get(t, "unproved"));
 		text_of(facts->source, sizeof facts->source, t, "source");
 	} else { /* the link was flipped and the note was not written: the link is right */
 		facts->previous = known;
+		facts->unproved = true;
 	}
 }
 
@@ -186,6 +188,8 @@ feed_store_save(const struct feed_facts *facts, const char *dir, struct fault *f
 		e = json_add_string(t, "sha256", facts->sha256);
 	if (e == OK)
 		e = json_add_string(t, "source", facts->source);
+	if (e == OK)
+		e = json_add_bool(t, "unproved", facts->unproved);
 	if (e == OK)
 		e = json_add_string(t, "expires", facts->expires);
 	return write_tree(t, e, dir, "state.json", f);

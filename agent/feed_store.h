@@ -31,6 +31,7 @@ struct feed_facts {
 	char sha256[65];	    /* of the active one */
 	int64_t activated;	    /* wall ms, 0 = never */
 	int64_t checked;	    /* last time the feed was verified as current */
+	bool unproved;		    /* the engine has not yet shown that it works with it */
 	char source[SOURCE_NAME];   /* where the active set came from */
 	uint64_t bytes_metadata, bytes_delta, bytes_full; /* since the state folder began */
 	uint64_t bytes_saved; /* what deltas did not have to carry, as far as known */

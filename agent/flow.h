@@ -24,9 +24,10 @@
 	X(FLOW_REFUSED, "refused") /* the gate does not, or it cannot be activated */              \
 	X(FLOW_ACTIVE, "active")   /* `current` points to it, durably */                           \
 	X(FLOW_HEALTHY, "healthy")                                                                 \
-	X(FLOW_SICK, "sick")	 /* the engine does not work with it */                            \
-	X(FLOW_BACK, "back")	 /* the earlier set is active again */                             \
-	X(FLOW_SWITCH, "switch") /* a pin: go to a set that is here already */                     \
+	X(FLOW_SICK, "sick")	   /* the engine does not work with it */                          \
+	X(FLOW_BACK, "back")	   /* the earlier set is active again */                           \
+	X(FLOW_SWITCH, "switch")   /* a pin: go to a set that is here already */                   \
+	X(FLOW_RECHECK, "recheck") /* the engine is back: does it work with the active set? */     \
 	X(FLOW_CANCEL, "cancel")
 
 enum flow_state {

@@ -119,6 +119,7 @@ static void
 now_request(struct now *n, const char *feed)
 {
 	struct agent *a = task_agent(n->task);
+	bool found = feed == NULL;
 
 	n->left = 1; /* held until all are asked: one may end at once */
 	(void)role_sync_now(a->role, feed);
@@ -128,6 +129,7 @@ now_request(struct now *n, const char *feed)
 		if (feed != NULL && strcmp(feed, name) != 0)
 			continue;
 		n->left++;
+		found = true;
 		if (updates_request(a->updates, name, UPDATE_TASK, now_ended, n) != OK) {
 			n->left--;
 			n->failed++;
@@ -135,7 +137,7 @@ now_request(struct now *n, const char *feed)
 			(void)snprintf(n->why, sizeof n->why, "feed %s cannot be asked now", name);
 		}
 	}
-	if (feed != NULL && n->left == 1 && n->failed == 0) {
+	if (!found) {
 		n->failed++;
 		(void)snprintf(n->code, sizeof n->code, "unknown-feed");
 		(void)snprintf(n->why, sizeof n->why, "this agent does not follow feed %s", feed);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine.h"
 #include "identity.h"
 #include "os/file.h"
 #include "os/rand.h"
@@ -104,6 +105,8 @@ start_feed(struct feed *fd, uint64_t after_ms)
 	fd->started = true;
 	watch_resume(fd->watch, true);
 	feed_timer_start(fd, after_ms);
+	if (engine_is_up(fd->agent->engine))
+		feed_recheck(fd);
 }
 
 static void
@@ -113,19 +116,22 @@ start_others(struct updates *u)
 		start_feed(u->feeds[i], 1);
 }
 
+/* A PC that has never seen its policy would ask the wrong source: it waits for the head start, or
+ * for the policy (updates_policy_changed). */
 static void
 policies_first(void *ctx, const struct update_outcome *o)
 {
-	start_others(ctx);
+	struct updates *u = ctx;
+
+	if (policies_authority(u->agent->policies) != NULL || strcmp(o->word, "updated") == 0 ||
+	    strcmp(o->word, "current") == 0)
+		start_others(u);
 }
 
 static void
 late_timer(uv_timer_t *t)
 {
-	struct feed *fd = t->data;
-
-	feed_on_timer(t);
-	(void)fd;
+	start_feed(t->data, 1);
 }
 
 /* The policies say where the others come from. Their first try has a head start, not a veto. */
@@ -135,6 +141,9 @@ updates_start(struct updates *u)
 	struct feed *first = NULL;
 
 	u->started = true;
+	for (size_t i = 0; i < u->n; i++)
+		if (u->agent->conf->engine == ENGINE_COMMAND)
+			u->feeds[i]->facts.unproved = true; /* it learns its folder from a reload */
 	for (size_t i = 0; i < u->n; i++)
 		if (u->feeds[i]->is_policies)
 			first = u->feeds[i];
@@ -369,13 +378,48 @@ updates_policy_changed(struct updates *u)
 	for (size_t i = 0; u != NULL && i < u->n; i++) {
 		struct feed *fd = u->feeds[i];
 
-		if (fd->state != FLOW_IDLE || !fd->started || fd->closing)
+		if (fd->state != FLOW_IDLE || fd->closing || !u->started)
 			continue;
+		if (!fd->started) {
+			start_feed(fd, 1);
+			continue;
+		}
 		watch_pause(fd->watch); /* a better source may have come, or the polled one gone */
 		watch_resume(fd->watch, true);
 		if (fd->timestamp.len == 0)
 			feed_schedule(fd, false);
 	}
+}
+
+/* A clamd that starts loads the current set by itself. One that was away or busy while a set became
+ * active, and a command engine that was never told, have something to prove. */
+void
+feed_recheck(struct feed *fd)
+{
+	struct feed_facts *facts = &fd->facts;
+
+	if (fd->closing || fd->is_policies || facts->version == 0 || !facts->unproved)
+		return;
+	fd->recheck_wanted = fd->state != FLOW_IDLE || fd->work_busy || fd->saving;
+	if (fd->recheck_wanted)
+		return;
+	memset(&fd->result, 0, sizeof fd->result);
+	fd->target = facts->version;
+	fd->before = facts->previous;
+	(void)snprintf(fd->target_sha, sizeof fd->target_sha, "%s", facts->sha256);
+	fd->rechecking = true;
+	fd->rechecked = clock_mono_ms();
+	fd->switching = false;
+	(void)uv_timer_stop(&fd->timer);
+	watch_pause(fd->watch);
+	feed_input(fd, FLOW_RECHECK);
+}
+
+void
+updates_engine_up(struct updates *u)
+{
+	for (size_t i = 0; u != NULL && u->started && i < u->n; i++)
+		feed_recheck(u->feeds[i]);
 }
 
 /* --- looking --- */

@@ -40,6 +40,9 @@ size_t updates_cancel(struct updates *u, const char *feed); /* NULL: all; how ma
 MUST_CHECK enum err updates_pin(struct updates *u, const char *feed, uint64_t version,
     int64_t until, update_cb cb, void *ctx, struct fault *f);
 
+/* The engine has come back: sets that it has not proved are loaded and probed now. */
+void updates_engine_up(struct updates *u);
+
 size_t updates_count(const struct updates *u);
 const char *updates_name(const struct updates *u, size_t i);
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "engine.h"
 #include "identity.h"
 #include "os/rand.h"
 #include "policies.h"
@@ -40,7 +41,7 @@ feed_enter(struct feed *fd, enum flow_input input)
 			feed_activate(fd);
 		break;
 	case FLOW_PROBE:
-		if (input == FLOW_ACTIVE)
+		if (input == FLOW_ACTIVE || input == FLOW_RECHECK)
 			feed_probe(fd);
 		break;
 	case FLOW_REVERT:
@@ -105,6 +106,8 @@ feed_finish(struct feed *fd, const char *word, const char *why)
 	if (fd->again) {
 		fd->again = false;
 		feed_go(fd, fd->again_reason);
+	} else if (fd->recheck_wanted) {
+		feed_recheck(fd);
 	}
 }
 
@@ -155,7 +158,7 @@ feed_go(struct feed *fd, enum update_reason reason)
 		return;
 	}
 	fd->reason = reason;
-	fd->canceled = fd->switching = false;
+	fd->canceled = fd->switching = fd->rechecking = false;
 	fd->before = fd->facts.version;
 	fd->held = fd->facts.timestamp;
 	fd->last_try = clock_wall_ms();
@@ -170,11 +173,24 @@ feed_go(struct feed *fd, enum update_reason reason)
 	feed_input(fd, FLOW_GO);
 }
 
+/* An engine that was away for a moment only is never seen to come back: it is asked again. */
+static bool
+proof_is_due(const struct feed *fd)
+{
+	return fd->facts.unproved && fd->timestamp.len == 0 && !fd->is_policies &&
+	       engine_is_up(fd->agent->engine) &&
+	       clock_mono_ms() - fd->rechecked >= fd->agent->conf->update_retry;
+}
+
 void
 feed_on_timer(uv_timer_t *t)
 {
 	struct feed *fd = t->data;
 
+	if (proof_is_due(fd)) {
+		feed_recheck(fd);
+		return;
+	}
 	feed_go(fd, fd->timestamp.len > 0 ? UPDATE_NEWS : UPDATE_TIMER);
 }
 

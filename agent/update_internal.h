@@ -46,6 +46,9 @@ struct feed {
 	struct fault work_fault;
 	uint64_t target, before; /* set being switched to, and the one it replaces */
 	char target_sha[65];
+	uint64_t rechecked;	     /* monotonic ms of the last proof that was tried */
+	bool recheck_wanted;	     /* the engine came back while a run was under way */
+	bool rechecking;	     /* the active set is proved once more, nothing is new */
 	bool switching;		     /* by a pin, not by a download */
 	bool canceled, stale, again; /* again: asked for while it was running */
 	enum update_reason again_reason;
@@ -95,6 +98,7 @@ void feed_revert(struct feed *fd);
 void feed_save(struct feed *fd);
 
 /* update.c */
+void feed_recheck(struct feed *fd);
 void feed_maybe_closed(struct feed *fd);
 extern const struct watch_owner feed_watch_owner;
 

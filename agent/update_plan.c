@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine.h"
 #include "identity.h"
 #include "net/addr.h"
 #include "os/rand.h"
@@ -223,6 +224,8 @@ feed_schedule(struct feed *fd, bool failed)
 	wait = schedule_next(&in);
 	if (feed_window_wait(fd) > 0 && wait < (uint64_t)feed_window_wait(fd) * MINUTE_MS)
 		wait = (uint64_t)feed_window_wait(fd) * MINUTE_MS;
+	if (fd->facts.unproved && engine_is_up(fd->agent->engine) && wait > c->update_retry)
+		wait = c->update_retry;
 	log_debug(
 	    "update.next", "feed=%s ms=%llu failed=%d", fd->name, (unsigned long long)wait, failed);
 	feed_timer_start(fd, wait);

@@ -145,6 +145,12 @@ feed_activate(struct feed *fd)
 static void
 healthy(struct feed *fd)
 {
+	if (fd->rechecking) {
+		feed_save(fd);
+		feed_input(fd, FLOW_HEALTHY);
+		feed_finish(fd, "current", "");
+		return;
+	}
 	report_applied(fd->agent, fd->name, &fd->result, clock_mono_ms() - fd->gate_started);
 	feed_save(fd);
 	feed_input(fd, FLOW_HEALTHY);
@@ -159,6 +165,7 @@ probed(void *ctx, enum verdict v, const char *rule, const char *why)
 	if (v == VERDICT_LATER) /* the engine is away; its return is watched and reported there */
 		log_warn("update.probe", "feed=%s version=%llu later=yes why=%s", fd->name,
 		    (unsigned long long)fd->target, log_q(why));
+	fd->facts.unproved = v == VERDICT_LATER;
 	if (v != VERDICT_BAD) {
 		healthy(fd);
 		return;
@@ -297,6 +304,8 @@ saved(uv_work_t *w, int status)
 	} else if (fd->again) {
 		fd->again = false;
 		feed_go(fd, fd->again_reason);
+	} else if (fd->recheck_wanted) {
+		feed_recheck(fd);
 	}
 }
 

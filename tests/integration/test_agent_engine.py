@@ -1,0 +1,127 @@
+"""The agent and Debian's clamd: gate, reload proved by the marker, scans by task, and a set that the
+engine cannot load."""
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+import fleet as fleets
+from world import wait_for
+
+BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
+ADDRESSES = ("127.0.60.21", "127.0.60.22", "127.0.60.23")
+EICAR = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+def feed(host):
+    status = json.loads(host.local("/v1/status"))
+    return next(f for f in status["feeds"] if f["feed"] == "signatures")
+
+
+def engine(host):
+    return json.loads(host.local("/v1/status"))["engine"]
+
+
+def log(host, word):
+    return [line for line in host.agent.err if word in line]
+
+
+@pytest.fixture(scope="module")
+def world():
+    if not pathlib.Path("/usr/sbin/clamd").exists():
+        pytest.skip("clamd is not installed")
+    root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-engine-"))
+    f = fleets.Fleet(BIN, root, addresses=ADDRESSES, lines=3000)
+    w = f.workstation
+    try:
+        f.make_feed()
+        f.publish()
+        f.start_console(policy={"update": {"interval": "10s", "jitter": "0"}}, admin_port=22970)
+        f.configure_agent(f.server, 22971, more="retry=500ms", role=f"""[update-agent]
+enabled=yes
+mode=origin
+root={f.publish_root}
+listen={ADDRESSES[0]}
+poll_interval=200ms
+""")
+        f.configure_agent(w, 22972, more="retry=500ms", engine=f"""[engine]
+type=clamd
+clamd_socket={w.dir}/run/clamd.sock
+deadline=60s
+""")
+        for host in (f.server, w):
+            f.enroll(host)
+            f.start_agent(host)
+        yield f
+    finally:
+        f.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def test_a_set_becomes_current_while_the_engine_is_away_and_is_proved_when_it_comes(world):
+    w = world.workstation
+    wait_for(lambda: feed(w)["version"] == 2, 30, "the first set")
+    assert engine(w)["up"] is False
+    world.start_clamd(w)
+    wait_for(lambda: engine(w)["up"], 40, "the engine")
+    wait_for(lambda: log(w, "event=update.probe feed=signatures version=2 outcome=ok"), 60, "the proof")
+
+
+def test_a_new_set_is_gated_loaded_and_proved_by_its_marker(world):
+    w = world.workstation
+    version = world.publish()["version"]
+    wait_for(lambda: log(w, f"event=update.probe feed=signatures version={version} outcome=ok"), 60,
+             "the proof")
+    assert log(w, f"event=update.gate feed=signatures version={version} outcome=ok skipped=0")
+    assert feed(w)["version"] == version
+    world.wait_event("update.applied", w, match=lambda e: e["data"]["version"] == version)
+
+
+def test_a_set_that_the_engine_cannot_load_is_refused_by_hash_and_the_old_one_stays(world):
+    w, held = world.workstation, feed(world.workstation)["version"]
+    bad = world.server.dir / "bad"
+    shutil.copytree(world.server.dir / "set", bad)
+    (bad / "broken.ndb").write_text("this is :not: a signature\n")
+    world.server.own(bad)
+    version = world.publish(bad)["version"]
+    event = world.wait_event("update.rejected", w, match=lambda e: e["data"]["what"] == "set")
+    assert event["data"]["version"] == version and event["data"]["rule"] == "load"
+    assert feed(w)["version"] == held
+    assert [r["version"] for r in feed(w)["rejected"]] == [version]
+    assert (w.dir / "state/feeds/signatures/current").resolve().name == str(held)
+    mended = world.publish(world.server.dir / "set")["version"]
+    wait_for(lambda: feed(w)["version"] == mended, 40, "the mended set")
+
+
+def test_a_scan_by_task_finds_tells_and_quarantines(world):
+    w = world.workstation
+    folder = w.dir / "documents"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("nothing to see\n")
+    (folder / "bad.txt").write_text(EICAR)
+    w.own(folder)
+    done = world.send_task(w, "scan.start", {"paths": [str(folder)], "quarantine": True})
+    assert done["state"] == "done", done
+    assert done["result"]["found"] == 1 and done["result"]["files"] >= 2
+    assert done["result"]["quarantined"] == 1 and not (folder / "bad.txt").exists()
+    event = world.wait_event("detection", w)
+    assert "Eicar" in json.dumps(event["data"])
+    assert "bad.txt" in (w.dir / "state/mwav.log").read_text()
+    stop = world.send_task(w, "scan.stop")
+    assert stop["state"] == "done" and stop["result"]["was_running"] is False
+
+
+def test_an_engine_that_dies_is_reported_and_updates_go_on(world):
+    w = world.workstation
+    w.clamd.process.kill()
+    w.clamd.process.wait()
+    world.wait_event("engine.down", w)
+    version = world.publish()["version"]
+    wait_for(lambda: feed(w)["version"] == version, 40, "the new set without an engine")
+    (w.dir / "run/clamd.sock").unlink(missing_ok=True)
+    world.start_clamd(w)
+    wait_for(lambda: log(w, f"event=update.probe feed=signatures version={version} outcome=ok"), 60,
+             f"the proof after its return: {log(w, 'engine.')[-4:]} {log(w, 'update.')[-6:]}")
