@@ -297,6 +297,7 @@ send_state(struct task_pull *p, const char *id, const struct enroll_state *s)
 	q.headers = headers;
 	q.body = body.data;
 	q.body_len = body.len;
+	log_debug("pull.report", "id=%s body=%s", id, log_q(buf_text(&body)));
 	q.done = report_done;
 	q.ctx = p;
 	if (e == OK)

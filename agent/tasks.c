@@ -40,6 +40,7 @@ settle_end(struct tasks *ts, struct journal_record *r, enum task_state state, co
 	log_warn("task.settled", "id=%s type=%s state=%s error=%s step=%s", r->id, r->type,
 	    task_state_word(state), code, r->step[0] == '\0' ? "-" : r->step);
 	journal_update(ts->agent->journal, r, NULL, NULL);
+	tasks_tell_end(ts, r);
 }
 
 static void

@@ -34,6 +34,7 @@ void tasks_changed(struct tasks *ts, const struct journal_record *r);
 void task_end(
     struct task *t, enum task_state state, cJSON *result, const char *code, const char *detail);
 void task_leave(struct task *t);
+void tasks_tell_end(struct tasks *ts, const struct journal_record *r);
 void tasks_maybe_closed(struct tasks *ts);
 
 #endif

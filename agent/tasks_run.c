@@ -56,29 +56,34 @@ end_recorded(void *ctx, enum err e)
 	maybe_free(t);
 }
 
-static void
-report_end(struct task *t)
+/* The end as an event: it arrives also when the report to 2225 is lost. */
+void
+tasks_tell_end(struct tasks *ts, const struct journal_record *r)
 {
-	cJSON *data = cJSON_CreateObject();
-	enum err e = data == NULL ? ERR_NOMEM : OK;
+	cJSON *data = cJSON_CreateObject(), *result = NULL;
+	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "task", r->id);
 
 	if (e == OK)
-		e = json_add_string(data, "task", t->rec->id);
+		e = json_add_string(data, "type", r->type);
 	if (e == OK)
-		e = json_add_string(data, "type", t->rec->type);
+		e = json_add_string(data, "state", task_state_word(r->state));
 	if (e == OK)
-		e = json_add_string(data, "state", task_state_word(t->rec->state));
-	if (e == OK)
-		e = json_add_string(data, "issuer", t->rec->issuer);
-	if (e == OK && t->rec->error[0] != '\0')
-		e = json_add_string(data, "error", t->rec->error);
-	if (e == OK && t->rec->detail[0] != '\0')
-		e = json_add_string(data, "detail", t->rec->detail);
+		e = json_add_string(data, "issuer", r->issuer);
+	if (e == OK && r->step[0] != '\0')
+		e = json_add_string(data, "step", r->step);
+	if (e == OK && r->error[0] != '\0')
+		e = json_add_string(data, "error", r->error);
+	if (e == OK && r->detail[0] != '\0')
+		e = json_add_string(data, "detail", r->detail);
+	if (e == OK && r->result != NULL &&
+	    json_parse(&result, r->result, strlen(r->result), JSON_EVENT, NULL) == OK &&
+	    !cJSON_AddItemToObject(data, "result", result))
+		cJSON_Delete(result);
 	if (e != OK) {
 		cJSON_Delete(data);
 		data = NULL;
 	}
-	agent_event(t->ts->agent, "task.done", data);
+	agent_event(ts->agent, "task.done", data);
 }
 
 static void
@@ -89,8 +94,14 @@ store_result(struct journal_record *r, cJSON *result)
 	if (result == NULL)
 		return;
 	buf_init(&text, LIMIT_TASK_RESULT);
-	if (json_print(result, &text) != OK || journal_set_text(&r->result, buf_text(&text)) != OK)
-		log_warn("task.result", "id=%s error=not-stored", r->id);
+	if (json_print(result, &text) != OK) { /* the outcome stands, its details are too many */
+		buf_reset(&text);
+		log_warn("task.result", "id=%s error=too-big", r->id);
+		if (buf_puts(&text, "{\"truncated\":true}") != OK)
+			buf_reset(&text);
+	}
+	if (journal_set_text(&r->result, text.len > 0 ? buf_text(&text) : NULL) != OK)
+		log_warn("task.result", "id=%s error=no-memory", r->id);
 	buf_free(&text);
 	cJSON_Delete(result);
 }
@@ -116,7 +127,7 @@ task_end(struct task *t, enum task_state state, cJSON *result, const char *code,
 	    task_state_word(state), r->error[0] == '\0' ? "-" : r->error, log_q(r->detail));
 	t->commits++;
 	journal_update(t->ts->agent->journal, r, end_recorded, t);
-	report_end(t);
+	tasks_tell_end(t->ts, r);
 	uv_close((uv_handle_t *)&t->timer, timer_closed);
 }
 

@@ -108,7 +108,7 @@
 #define LIMIT_TASK_PATH 4000          /* below PATH_MAX: a path or a setting in a task */
 #define LIMIT_SCAN_PATHS 64
 #define LIMIT_ROLE_SETTINGS 32
-#define LIMIT_TASK_RESULT 65536       /* stored outcome of one task */
+#define LIMIT_TASK_RESULT 49152       /* one stored outcome; its report stays under 64 KiB */
 #define LIMIT_TASK_WATCHERS 32        /* progress streams, one for each connection of 2222 */
 #define LIMIT_METRICS 1048576         /* /metrics: 32 feeds and some counters are 20 KiB */
 #define LIMIT_PIN_MS (90ll * 86400 * 1000) /* update.pin: a quarter of a year, never for ever */

@@ -297,7 +297,7 @@ def test_restart_by_task_is_proved_by_a_new_boot(world):
     boot, pid = status(world.workstation)["boot"], world.workstation.agent.process.pid
     done = world.send_task(world.workstation, "agent.restart")
     assert done["state"] == "done", done
-    assert done.get("result", done).get("boot") not in (None, boot), done
+    assert done.get("result", done).get("boot") not in (None, boot), json.dumps(done) + "".join(world.workstation.agent.err[-30:])
     assert status(world.workstation)["boot"] == done["result"]["boot"]
     assert world.workstation.agent.process.pid == pid and world.workstation.agent.process.poll() is None
 
