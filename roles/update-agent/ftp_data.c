@@ -27,7 +27,7 @@ ftp_data_free_when_quiet(struct ftp_data *d)
 {
 	struct ftp_mover *m = d->m;
 
-	if (d->phase != ENDED || d->handles > 0 || d->working || d->waiting_cold)
+	if (d->phase != ENDED || d->handles > 0 || d->working || d->waiting_cold || d->pinned)
 		return;
 	if (d->file >= 0)
 		(void)close(d->file);
@@ -52,12 +52,11 @@ handle_closed(uv_handle_t *h)
 static void
 listener_close(struct ftp_data *d)
 {
-	if (!d->listener_open)
-		return;
-	d->listener_open = false;
-	uv_close((uv_handle_t *)&d->listener_poll, handle_closed);
-	sock_close(
-	    d->listener); /* allowed from uv_close on; the port is free for the next at once */
+	if (d->listener_polled)
+		uv_close((uv_handle_t *)&d->listener_poll, handle_closed);
+	d->listener_polled = false;
+	/* Allowed from uv_close on; the port is free for the next at once. */
+	sock_close(d->listener);
 	d->listener = -1;
 }
 
@@ -72,12 +71,11 @@ ftp_data_end(struct ftp_data *d, enum ftp_outcome_kind kind)
 	d->phase = ENDED;
 	d->cut = kind != FTP_DONE;
 	listener_close(d);
-	if (d->sock_open) {
-		d->sock_open = false;
+	if (d->sock_polled)
 		uv_close((uv_handle_t *)&d->sock_poll, handle_closed);
-		if (!d->working)
-			sock_finish(d);
-	}
+	d->sock_polled = false;
+	if (!d->working)
+		sock_finish(d);
 	if (cb != NULL)
 		cb(d->ctx, kind);
 	ftp_data_free_when_quiet(d);
@@ -98,14 +96,26 @@ on_sock(uv_poll_t *h, int status, int events)
 		ftp_data_pump(d);
 }
 
-/* Starting a watcher anew costs libuv three system calls, so one that runs is left alone. */
+static bool
+watch(struct ftp_data *d, uv_poll_t *h, bool *polled, int fd, int events, uv_poll_cb cb)
+{
+	if (!*polled && uv_poll_init(d->m->loop, h, fd) != 0)
+		return false;
+	d->handles += !*polled;
+	*polled = true;
+	h->data = d;
+	return uv_poll_start(h, events, cb) == 0;
+}
+
+/* A watcher costs libuv some system calls: made only when the socket does not take a small file at
+ * once, and left alone while it runs. */
 void
 ftp_data_want(struct ftp_data *d, int events)
 {
 	if (d->events == events)
 		return;
 	d->events = events;
-	if (uv_poll_start(&d->sock_poll, events, on_sock) != 0)
+	if (!watch(d, &d->sock_poll, &d->sock_polled, d->sock, events, on_sock))
 		ftp_data_end(d, FTP_BROKEN);
 }
 
@@ -113,7 +123,8 @@ void
 ftp_data_pause(struct ftp_data *d)
 {
 	d->events = 0;
-	(void)uv_poll_stop(&d->sock_poll);
+	if (d->sock_polled)
+		(void)uv_poll_stop(&d->sock_poll);
 }
 
 static void
@@ -123,9 +134,13 @@ begin_if_ready(struct ftp_data *d)
 		return;
 	d->phase = MOVING;
 	d->since = uv_now(d->m->loop);
+	d->pinned = true; /* the owner may end it from within */
 	d->cb(d->ctx, FTP_STARTED);
-	if (d->phase != MOVING)
+	d->pinned = false;
+	if (d->phase != MOVING) {
+		ftp_data_free_when_quiet(d);
 		return;
+	}
 	if (d->upload != NULL)
 		ftp_data_want(d, UV_READABLE);
 	else
@@ -149,27 +164,28 @@ accepted(struct ftp_data *d, int fd, const struct sockaddr_storage *ss)
 	return false;
 }
 
+/* Takes the rightful connection out of the listener's queue, if it is there. */
 static void
-on_listener(uv_poll_t *h, int status, int events)
+look_for_client(struct ftp_data *d)
 {
-	struct ftp_data *d = h->data;
 	struct sockaddr_storage ss;
 	int fd;
 
 	while (d->phase == LISTENING && sock_accept(d->listener, &fd, &ss) == OK) {
 		if (!accepted(d, fd, &ss))
 			continue;
-		if (uv_poll_init(d->m->loop, &d->sock_poll, fd) != 0) {
-			sock_abort(fd);
-			continue;
-		}
 		d->sock = fd;
-		d->sock_open = true;
-		d->sock_poll.data = d;
-		d->handles++;
 		d->phase = CONNECTED;
 		listener_close(d);
 	}
+}
+
+static void
+on_listener(uv_poll_t *h, int status, int events)
+{
+	struct ftp_data *d = h->data;
+
+	look_for_client(d);
 	begin_if_ready(d);
 }
 
@@ -188,39 +204,31 @@ ftp_data_listen(struct ftp_data **out, struct ftp_mover *m, const struct addr *l
 	d->sock = d->listener = d->file = -1;
 	buf_init(&d->text, LIMIT_FTP_LISTING);
 	e = passive_listen(m->options, local, &d->listener, port);
-	if (e == OK && uv_poll_init(m->loop, &d->listener_poll, d->listener) != 0)
-		e = ERR_NOMEM;
 	if (e != OK) {
-		sock_close(d->listener);
 		free(d);
 		return e;
 	}
 	m->open++;
-	d->handles = 1;
-	d->listener_open = true;
-	d->listener_poll.data = d;
-	if (uv_poll_start(&d->listener_poll, UV_READABLE, on_listener) != 0) {
-		ftp_data_end(d, FTP_BROKEN);
-		return ERR_NOMEM;
-	}
 	*out = d;
 	return OK;
 }
 
-/* A connection taken before the command was known is looked at again: uploads are stricter. What
- * waits in the listener's queue is taken now, without a turn of the loop. */
+/* Most clients are connected by now, so the listener is watched only when it must be waited for. A
+ * connection taken before the command was known is looked at again: uploads are stricter. */
 static void
 ask(struct ftp_data *d, ftp_data_cb cb, void *ctx)
 {
 	d->cb = cb;
 	d->ctx = ctx;
 	d->since = uv_now(d->m->loop);
+	look_for_client(d);
 	if (d->phase == CONNECTED && d->upload != NULL && !d->same)
 		ftp_data_end(d, FTP_BROKEN);
 	else if (d->phase == CONNECTED)
 		begin_if_ready(d);
-	else
-		on_listener(&d->listener_poll, 0, UV_READABLE);
+	else if (!watch(d, &d->listener_poll, &d->listener_polled, d->listener, UV_READABLE,
+		     on_listener))
+		ftp_data_end(d, FTP_BUSY);
 }
 
 void
@@ -284,6 +292,9 @@ ftp_data_tick(struct ftp_data *d, uint64_t now)
 	const struct options *o = d->m->options;
 	uint64_t moved, unsent;
 
+	/* Strangers must not fill the queue before the command comes. */
+	if (d->cb == NULL && d->phase == LISTENING)
+		look_for_client(d);
 	if (d->cb == NULL || d->phase == ENDED)
 		return;
 	if (d->phase != MOVING) {

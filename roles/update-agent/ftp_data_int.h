@@ -15,8 +15,9 @@ struct ftp_data {
 	struct addr peer;
 	uv_poll_t listener_poll, sock_poll;
 	unsigned handles; /* uv handles whose close callback is due */
-	bool listener_open, sock_open;
-	bool same; /* the data connection comes from the very peer */
+	bool listener_polled, sock_polled;
+	bool pinned; /* inside a call to the owner: do not free */
+	bool same;   /* the data connection comes from the very peer */
 	int listener, sock;
 	int events; /* what sock_poll waits for */
 

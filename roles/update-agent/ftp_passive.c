@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#define DYNAMIC_FIRST 49152
+#define DYNAMIC_COUNT 16384
+#define DYNAMIC_TRIES 32
 #define BACKLOG 8 /* strangers in front must not keep the rightful client out */
 
 static bool
@@ -32,12 +35,20 @@ listen_at(const struct addr *local, uint16_t port, int *fd)
 	return e == OK ? sock_listen((struct sockaddr *)&ss, len, BACKLOG, fd) : e;
 }
 
+/* The kernel's own search for a free port takes milliseconds when thousands of connections are in
+ * TIME_WAIT; a port of the dynamic range (RFC 6335) named by us costs nothing, and is as random. */
 static enum err
 listen_anywhere(const struct options *o, const struct addr *local, int *fd, uint16_t *port)
 {
-	enum err e = ERR_BUSY;
+	enum err e;
 	int i;
 
+	for (i = 0; i < DYNAMIC_TRIES; i++) {
+		*port = (uint16_t)(DYNAMIC_FIRST + rand_below(DYNAMIC_COUNT));
+		e = reserved(o, *port) ? ERR_BUSY : listen_at(local, *port, fd);
+		if (e != ERR_BUSY && e != ERR_DENIED)
+			return e;
+	}
 	for (i = 0; i < RESERVED_MAX; i++) {
 		e = listen_at(local, 0, fd);
 		if (e == OK)
@@ -45,9 +56,8 @@ listen_anywhere(const struct options *o, const struct addr *local, int *fd, uint
 		if (e != OK || !reserved(o, *port))
 			return e;
 		sock_close(*fd);
-		e = ERR_BUSY;
 	}
-	return e;
+	return ERR_BUSY;
 }
 
 enum err

@@ -32,10 +32,17 @@ def unpack(scratch):
     return tree
 
 
+given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind((ADDRESS, 0))
-        return s.getsockname()[1]
+    while True:
+        with socket.socket() as s:
+            s.bind((ADDRESS, 0))
+            port = s.getsockname()[1]
+        if port not in given:
+            given.add(port)
+            return port
 
 
 class Server:
