@@ -10,7 +10,8 @@
 static void
 test_options_and_words(void **state)
 {
-	const char *argv[] = { "send", "--config", "f", "pc", "--json", "--uses=3", "--", "--not", NULL };
+	const char *argv[] = { "send", "--config", "f", "pc", "--json", "--uses=3", "--", "--not",
+		NULL };
 	struct args a;
 
 	(void)state;

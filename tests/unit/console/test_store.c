@@ -274,8 +274,8 @@ test_events(void **state)
 	q.after = 100; /* numbers grow but may leave gaps */
 	assert_int_equal(store_events_list(db, &q, &out, &found), OK);
 	assert_int_equal(found, 0);
-	assert_int_equal(store_own_event(db, "o", "main", "org.atalaia.console.x", cJSON_CreateObject(), 9),
-	    OK);
+	assert_int_equal(
+	    store_own_event(db, "o", "main", "org.atalaia.console.x", cJSON_CreateObject(), 9), OK);
 	assert_int_equal(store_own_event(db, "o", "main", "org.atalaia.console.x", NULL, 9), OK);
 	assert_int_equal(store_events_prune(db, 6, 100), OK);
 	q = (struct event_query){ .limit = 10, .cls = "", .type = "", .source = "" };
