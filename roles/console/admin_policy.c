@@ -1,10 +1,13 @@
 #include "admin_api.h"
+#include "audit.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "call.h"
 #include "feed.h"
 #include "proto/authority.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Wrong input is the caller's to correct; everything else is ours. */
@@ -150,6 +153,7 @@ work_sign(struct call *call, struct db *db)
 	(void)db;
 	if (e != OK)
 		return settle(call, e, &f);
+	call->last = have >= need; /* for the event */
 	log_warn("authority.signed", "signatures=%u needed=%u", have, need);
 	return answer_signatures(call, have, need);
 }
@@ -163,6 +167,75 @@ start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db
 		call_start_feed(call, work, NULL);
 }
 
+/* ---- what was changed becomes an event: the policies worker has no database ---- */
+
+struct note {
+	struct job job;
+	struct console *c;
+	const char *done;            /* "policy", "authority" */
+	char name[CALL_PARAM];
+};
+
+static enum err
+note_run(struct job *job, void *ctx)
+{
+	struct note *n = (struct note *)job;
+	cJSON *data = cJSON_CreateObject();
+	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "name", n->name);
+
+	if (e == OK)
+		return audit_done(n->c, ctx, n->done, data);
+	cJSON_Delete(data);
+	return e;
+}
+
+static void
+note_done(struct job *job, enum err result)
+{
+	struct note *n = (struct note *)job;
+
+	if (result == OK)
+		(void)waiters_wake(n->c->waiters, "events");
+	free(n);
+}
+
+static void
+note(const struct call *call, const char *done, const char *name)
+{
+	struct note *n = call->code == NULL ? calloc(1, sizeof(*n)) : NULL;
+
+	if (n == NULL)
+		return;
+	n->job.run = note_run;
+	n->job.done = note_done;
+	n->c = call->c;
+	n->done = done;
+	(void)snprintf(n->name, sizeof(n->name), "%s", name);
+	work_add(&call->c->db_work, &n->job);
+}
+
+static void
+finish_policy(struct call *call)
+{
+	note(call, "policy", call->param);
+}
+
+static void
+finish_authority(struct call *call)
+{
+	note(call, "authority", call->status == 200 && call->last ? "published" : "staged or signed");
+}
+
+static void
+start_change(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *))
+{
+	struct call *call = call_new(ctx, req);
+
+	if (call != NULL)
+		call_start_feed(call, work, finish);
+}
+
 void
 admin_policy_get(struct http_req *req, void *ctx)
 {
@@ -172,13 +245,13 @@ admin_policy_get(struct http_req *req, void *ctx)
 void
 admin_policy_put(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_put);
+	start_change(req, ctx, work_put, finish_policy);
 }
 
 void
 admin_policy_delete(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_delete);
+	start_change(req, ctx, work_delete, finish_policy);
 }
 
 void
@@ -190,7 +263,7 @@ admin_authority_get(struct http_req *req, void *ctx)
 void
 admin_authority_put(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_stage);
+	start_change(req, ctx, work_stage, finish_authority);
 }
 
 void
@@ -202,5 +275,5 @@ admin_authority_staged(struct http_req *req, void *ctx)
 void
 admin_authority_sign(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_sign);
+	start_change(req, ctx, work_sign, finish_authority);
 }

@@ -22,7 +22,7 @@ struct call {
 
 	/* Query of lists and long-polls; set by the handler before call_start. */
 	uint64_t after, limit, wait_s, deadline_ms;
-	bool last;
+	bool last, gzip;
 	char text[3][CALL_PARAM];
 
 	/* The answer: out as JSON with status, or a problem when code is set. */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "call.h"
+#include "gunzip.h"
 #include "proto/enroll.h"
 #include "proto/event.h"
 #include "store.h"
@@ -161,13 +162,37 @@ take_event(struct ingest *x, const cJSON *item, int index)
 	return e == OK ? note_task_done(x, &row, item) : e;
 }
 
+/* Replaces a compressed body by what it holds. */
+static enum err
+unpack(struct call *call)
+{
+	struct buf plain;
+	enum err e;
+
+	buf_init(&plain, LIMIT_BATCH_BYTES);
+	e = gunzip(&plain, call->body.data, call->body.len);
+	if (e == OK) {
+		buf_free(&call->body);
+		call->body = plain;
+		return OK;
+	}
+	buf_free(&plain);
+	if (e == ERR_TOOBIG)
+		return call_refuse(call, 413, "batch-too-big", "at most %d bytes", LIMIT_BATCH_BYTES);
+	return e == ERR_PARSE ? call_refuse(call, 400, "malformed", "the body is no gzip") : e;
+}
+
 static enum err
 take_batch(struct ingest *x)
 {
 	const cJSON *item;
 	struct fault f = { 0 };
 	int index = 0;
-	enum err e = json_parse(&x->batch, buf_text(&x->call->body), x->call->body.len, JSON_EVENT, &f);
+	enum err e = x->call->gzip ? unpack(x->call) : OK;
+
+	if (e != OK || x->call->code != NULL)
+		return e;
+	e = json_parse(&x->batch, buf_text(&x->call->body), x->call->body.len, JSON_EVENT, &f);
 
 	if (e != OK && e != ERR_NOMEM)
 		return call_refuse(x->call, 400, "malformed", "%s", fault_text(&f));
@@ -238,9 +263,13 @@ void
 on_events(struct http_req *req, void *ctx)
 {
 	struct call *call = call_new(ctx, req);
+	const char *encoding;
 
 	if (call == NULL)
 		return;
+	encoding = http_field(req, "content-encoding");
+	call->gzip = encoding != NULL && strcmp(encoding, "gzip") == 0;
+	http_set(req, "Accept-Encoding", "gzip"); /* RFC 7694: agents may compress from now on */
 	call->extra = calloc(1, sizeof(struct ingest));
 	call->extra_free = free;
 	if (call->extra == NULL)

@@ -66,11 +66,6 @@ async def enrol(console, token, n, gate):
         return document["agent"], f"machine-{n}", document["certificate"], cc.pem_of(key)
 
 
-async def connect(console, agent, gate):
-    async with gate:
-        return await Connection().open(console, agent[2], agent[3])
-
-
 async def fleet(console, count):
     gate = asyncio.Semaphore(64)
     seconds, steps = {}, time.monotonic()
@@ -84,28 +79,33 @@ async def fleet(console, count):
     token = console.token("--uses", str(count), "--group", "fleet")
     agents = await asyncio.gather(*(enrol(console, token, n, gate) for n in range(count)))
     lap(f"{count} enrolments")
-    connections = await asyncio.gather(*(connect(console, a, gate) for a in agents))
-    lap(f"{count} connections with certificate")
 
-    async def life(agent, c):
-        status, answer = await c.call("GET", f"/v1/tasks?wait=120&machine={agent[1]}")
+    async def life(agent):
+        async with gate:
+            c = await Connection().open(console, agent[2], agent[3])
+        status, answer = await c.call("GET", f"/v1/tasks?wait=240&machine={agent[1]}")
         assert status == 200, (status, answer)
         heard = time.monotonic()
         task = answer["tasks"][0]["signed"]["id"]
         source = f"atalaia://example/agent/{agent[0]}"
         events = [{"specversion": "1.0", "id": str(cc.uuid.uuid4()), "source": source,
-                   "type": "org.atalaia.bench", "atalaiaclass": "telemetry", "atalaiaepoch": "0" * 32,
+                   "type": "org.atalaia.bench", "time": "2026-01-01T00:00:00.000Z",
+                   "datacontenttype": "application/json", "atalaiaclass": "telemetry", "atalaiaepoch": "0" * 32,
                    "atalaiaseq": n, "data": {"n": n}} for n in range(1, 11)]
         status, _ = await c.call("POST", f"/v1/tasks/{task}/state", {"state": "done"})
         assert status == 204
-        status, _ = await c.call("POST", "/v1/events", events)
-        assert status == 200
+        status, answer = await c.call("POST", "/v1/events", events)
+        assert status == 200, answer
+        c.close()
         return heard
-    lives = [asyncio.create_task(life(a, c)) for a, c in zip(agents, connections)]
+    lives = [asyncio.create_task(life(a)) for a in agents]
     loop = asyncio.get_running_loop()
     while (await loop.run_in_executor(None, console.json, "status"))["waiters"] < count:
+        for one in lives:
+            if one.done():
+                one.result()                    # ended too early: say why
         await asyncio.sleep(0.05)
-    lap(f"{count} long-polls held")
+    lap(f"{count} handshakes, pulls held")
     idle_cpu, idle_rss = cpu_and_memory(console.process.process.pid)
     sent = time.monotonic()
     task = await loop.run_in_executor(None, console.json, "task", "send", "--to", "group:fleet", "status")
@@ -114,8 +114,6 @@ async def fleet(console, count):
     lap("group task, reports, 10 events each")
     shown = await loop.run_in_executor(None, console.json, "task", "show", task["id"])
     assert shown["ended"] and shown["agents_done"] == count, shown
-    for c in connections:
-        c.close()
     cpu, rss = cpu_and_memory(console.process.process.pid)
     return {"agents": count, "seconds": seconds, "last_agent_heard_s": round(max(heard) - sent, 2),
             "console_cpu_s": round(cpu, 2), "console_rss_mib": round(rss, 1),

@@ -1,4 +1,5 @@
 """Event ingestion on 2225 (DESIGN section 9): one transaction, duplicates, conflicts, acks after commit."""
+import gzip
 import json
 import subprocess
 import threading
@@ -81,6 +82,17 @@ def test_form_and_size(console, agent):
         assert post(agent, body)[0] == want
     assert post(agent, [])[0] == 200
     assert stored(console, agent) == []
+
+
+def test_compressed_batches_are_offered_and_bounded(console, agent):
+    def zipped(data):
+        return agent.call("POST", "/v1/events", data, headers={"Content-Encoding": "gzip"})
+    batch = json.dumps([agent.event(n, epoch=EPOCH, data={"t": "x" * 300}) for n in range(1, 101)]).encode()
+    assert zipped(gzip.compress(batch))[0] == 200
+    assert len(stored(console, agent)) == 100
+    assert zipped(gzip.compress(b"[" + b" " * 10_000_000 + b"]"))[0] == 413
+    for bad in (batch, b"", gzip.compress(batch)[:-4], gzip.compress(batch) + b"x"):
+        assert zipped(bad)[0] == 400
 
 
 def test_batches_of_many_agents_at_once_all_arrive(console):

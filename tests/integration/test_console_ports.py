@@ -69,6 +69,7 @@ def test_an_unknown_agent_of_our_own_ca_is_sent_to_enrolment(console):
     assert status == 403 and answer["code"] == "unknown-agent"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tls_below_1_2_is_refused(console):
     c = context()
     c.minimum_version = ssl.TLSVersion.TLSv1
@@ -157,6 +158,8 @@ def test_an_authority_is_signed_offline_by_two_of_three(console, tmp_path):
     assert "2 of 2" in done.stdout and "published" in done.stdout, done.stderr
     shown = json.loads(console.cli("authority", "show").stdout)
     assert shown["version"] == authority["version"] and shown["revoked"]["serials"] == ["0a"]
+    assert any(e["type"] == "org.atalaia.console.authority" and e["data"]["name"] == "published"
+               for e in console.events())
     for bad in ({**authority, "org": "other"}, {**authority, "keys": {}}, {"version": 1}):
         new.write_text(json.dumps(bad))
         assert console.cli("authority", "make", new, "--out", staged).returncode == 1
