@@ -1,4 +1,5 @@
-/* A whole scan: the real atalaia-scan and clamd, a vault, mwav.log, and the events that come out. */
+/* A whole scan: the real atalaia-scan and clamd, a vault, mwav.log, and the events that come out.
+ */
 #include "base/json.h"
 #include "base/text.h"
 #include "events.h"
@@ -123,7 +124,9 @@ static void
 open_world(struct world *w, const char *libexec)
 {
 	struct httpd_options h = { .name = "in", .routes = routes, .n_routes = 1, .ctx = w };
-	struct events_options o = { .loop = &w->loop, .state = at("state"), .listen = "127.0.70.1" };
+	struct events_options o = {
+		.loop = &w->loop, .state = at("state"), .listen = "127.0.70.1"
+	};
 	struct engine_options e = { .loop = &w->loop, .type = ENGINE_CLAMD };
 	struct scanner_options s = { .loop = &w->loop, .state = at("state"), .libexec = libexec };
 	struct fault f = { OK, "" };
@@ -181,8 +184,8 @@ wait_event(struct world *w, const char *type)
 	for (;;) {
 		const cJSON *e;
 
-		cJSON_ArrayForEach(e, w->got) if (strcmp(json_get(e, "type")->valuestring, type) ==
-						  0) return e;
+		cJSON_ArrayForEach(
+		    e, w->got) if (strcmp(json_get(e, "type")->valuestring, type) == 0) return e;
 		if (uv_now(&w->loop) > until)
 			fail_msg("no %s", type);
 		(void)uv_run(&w->loop, UV_RUN_ONCE);
