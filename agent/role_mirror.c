@@ -315,7 +315,7 @@ mirror_add(struct role *r, const char *name)
 	agent_initial_root(r->agent, name, m->root_json, sizeof m->root_json);
 	buf_init(&m->timestamp, 65536);
 	m->served = feed_timestamp_version(m->metadata);
-	if (watch_new(&m->watch, r->agent, name, c->update_retry, &owner, m) != OK) {
+	if (watch_new(&m->watch, r->agent, name, &owner, m) != OK) {
 		free(m);
 		return ERR_NOMEM;
 	}

@@ -48,7 +48,7 @@ feed_add(struct updates *u, const char *name, struct fault *f)
 	agent_initial_root(a, name, fd->root_json, sizeof fd->root_json);
 	e = feed_store_load(&fd->facts, fd->dir, f);
 	if (e == OK)
-		e = watch_new(&fd->watch, a, name, a->conf->update_retry, &feed_watch_owner, fd);
+		e = watch_new(&fd->watch, a, name, &feed_watch_owner, fd);
 	if (e != OK) {
 		free(fd);
 		return fault_set(f, e, "feed %s cannot be followed", name);

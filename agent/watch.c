@@ -15,6 +15,7 @@
 #define WAIT_S 240u
 #define ASK_MS 10000u
 #define CONNECT_MS 5000u
+#define RETRY_MS 5000u /* a mirror that restarts is back in seconds; asking costs one connection */
 #define IDLE_MS 60000u /* nobody to ask: look again */
 
 struct watch {
@@ -155,8 +156,8 @@ next_poll(struct watch *w)
 }
 
 enum err
-watch_new(struct watch **out, struct agent *a, const char *feed, uint64_t retry_ms,
-    const struct watch_owner *owner, void *ctx)
+watch_new(struct watch **out, struct agent *a, const char *feed, const struct watch_owner *owner,
+    void *ctx)
 {
 	struct watch *w = calloc(1, sizeof *w);
 
@@ -165,7 +166,7 @@ watch_new(struct watch **out, struct agent *a, const char *feed, uint64_t retry_
 	w->agent = a;
 	w->owner = *owner;
 	w->ctx = ctx;
-	w->retry_ms = retry_ms;
+	w->retry_ms = a->conf->update_retry < RETRY_MS ? a->conf->update_retry : RETRY_MS;
 	w->paused = true;
 	(void)snprintf(w->feed, sizeof w->feed, "%s", feed);
 	(void)uv_timer_init(&a->loop, &w->timer);

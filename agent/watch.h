@@ -24,7 +24,7 @@ struct watch_owner {
 };
 
 MUST_CHECK enum err watch_new(struct watch **out, struct agent *a, const char *feed,
-    uint64_t retry_ms, const struct watch_owner *owner, void *ctx);
+    const struct watch_owner *owner, void *ctx);
 void watch_close(struct watch *w, void (*closed)(void *ctx), void *ctx);
 void watch_pause(struct watch *w);
 /* Goes on. useful: what the last news led to was new; otherwise that source waits its turn. */

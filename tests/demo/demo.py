@@ -29,7 +29,6 @@ class Story:
     def __init__(self):
         self.step_no = 0
         self.started = time.monotonic()
-        self.facts = []
 
     def step(self, title):
         self.step_no += 1
@@ -212,7 +211,7 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
         s.seen(f"task scan.start: {task['state']} {json.dumps(task.get('result', {}))}")
         f.wait_event("detection", self.workstation, WAIT)
         line = next(x for x in f.console_run("events").stdout.splitlines() if "invoice.com" in x)
-        s.seen("atalaia-console events: " + " ".join(line.split()))
+        s.seen("atalaia-console events: " + " ".join(line.split())[:110] + " ... invoice.com ...")
         body = {"specversion": "1.0", "id": "demo-1", "source": "/demo", "type": "demo.note",
                 "data": {"text": "posted on this PC"}}
         answer = self.workstation.local("/v1/events", "POST", json.dumps(body).encode(),
