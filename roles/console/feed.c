@@ -170,7 +170,7 @@ enum err
 feed_answer(const char *name, const void *p, size_t n, uint64_t version, cJSON **out)
 {
 	struct policy *policy = NULL;
-	cJSON *o = cJSON_CreateObject(), *list;
+	cJSON *o = cJSON_CreateObject(), *list = NULL;
 	const char *path;
 	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "policy", name);
 

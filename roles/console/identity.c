@@ -147,7 +147,7 @@ enum err
 identity_refresh(const struct options *o, bool *fresh, struct fault *f)
 {
 	struct buf cert, ca, key;
-	struct pki_identity id;
+	struct pki_identity id = { 0 };
 	enum err e = read_file(o, FILE_CERT, &cert, f);
 
 	*fresh = false;

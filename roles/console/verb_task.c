@@ -151,7 +151,7 @@ wait_for(struct cli *c, const char *id, uint64_t timeout_ms, struct cli_reply *r
 	}
 	while (code == CLI_OK && (now = clock_mono_ms()) < end) {
 		uint64_t step = (end - now + 999) / 1000;
-		struct cli_reply next;
+		struct cli_reply next = { 0 };
 
 		if (step > WAIT_STEP_S)
 			step = WAIT_STEP_S;
