@@ -81,10 +81,12 @@ make_path(struct cli *c, struct buf *path, uint64_t after, bool first, bool foll
 	const char *last = args_value(&c->args, "--last");
 	enum err e;
 
+	if (last == NULL)
+		last = follow ? "10" : c->json ? "1000" : "100";
 	buf_reset(path);
 	e = buf_printf(path, "/v1/events?after=%llu", (unsigned long long)after);
 	if (e == OK && first && args_value(&c->args, "--after") == NULL)
-		e = buf_printf(path, "&last=1&limit=%s", last != NULL ? last : follow ? "10" : c->json ? "1000" : "100");
+		e = buf_printf(path, "&last=1&limit=%s", last);
 	if (e == OK && !first)
 		e = buf_printf(path, "&wait=%d", FOLLOW_S);
 	if (e == OK)
