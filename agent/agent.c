@@ -445,30 +445,32 @@ agent_stop(struct agent *a, const char *why)
 }
 
 static void
-late_closed(void *ctx)
+journal_closed(void *ctx)
 {
-	one_closed(ctx, stage_three);
+	stage_three(ctx);
 }
 
 static void
 events_closed(void *ctx)
 {
-	((struct frame *)ctx)->agent.events = NULL;
-	one_closed(ctx, stage_three);
+	struct frame *fr = ctx;
+
+	fr->agent.events = NULL;
+	if (fr->agent.journal != NULL)
+		journal_close(fr->agent.journal, journal_closed, fr);
+	else
+		stage_three(fr);
 }
 
-/* Nothing raises events or records tasks any more. */
+/* Nothing raises events or records tasks any more; the local port answers out of the journal until
+ * it is closed. */
 static void
 stage_two(struct frame *fr)
 {
-	struct agent *a = &fr->agent;
-
-	fr->closing = 1 + (a->events != NULL) + (a->journal != NULL);
-	if (a->events != NULL)
-		events_close(a->events, events_closed, fr);
-	if (a->journal != NULL)
-		journal_close(a->journal, late_closed, fr);
-	one_closed(fr, stage_three);
+	if (fr->agent.events != NULL)
+		events_close(fr->agent.events, events_closed, fr);
+	else
+		events_closed(fr);
 }
 
 static void
@@ -512,6 +514,7 @@ live(struct frame *fr)
 		agent_stop(a, "it could not start");
 	}
 	(void)uv_run(&a->loop, UV_RUN_DEFAULT);
+	tasks_free(a->tasks);
 	policies_free(a->policies);
 	identity_free(a->identity);
 	if (uv_loop_close(&a->loop) != 0) {

@@ -370,6 +370,9 @@ handle_closed(struct mirror *m)
 
 	if (--m->handles > 0)
 		return;
+	for (size_t i = 0; i < r->n_mirrors; i++)
+		if (r->mirrors[i] == m)
+			r->mirrors[i] = r->mirrors[--r->n_mirrors];
 	buf_free(&m->timestamp);
 	free(m);
 	role_one_closed(r);
@@ -403,7 +406,7 @@ mirrors_close(struct role *r)
 	mirrors_stop(r);
 	for (size_t i = 0; i < r->n_mirrors; i++) {
 		r->mirrors[i]->closing = true;
-		mirror_maybe_closed(r->mirrors[i]);
+		mirror_maybe_closed(r->mirrors[i]); /* its end comes from the loop */
 	}
 }
 

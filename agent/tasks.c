@@ -90,13 +90,17 @@ void
 tasks_maybe_closed(struct tasks *ts)
 {
 	void (*closed)(void *) = ts->closed;
-	void *ctx = ts->closed_ctx;
 
-	if (!ts->closing || ts->live != NULL)
+	if (!ts->closing || ts->live != NULL || closed == NULL)
 		return;
+	ts->closed = NULL;
+	closed(ts->closed_ctx);
+}
+
+void
+tasks_free(struct tasks *ts)
+{
 	free(ts);
-	if (closed != NULL)
-		closed(ctx);
 }
 
 /* A task that goes on after the next start keeps its state; a clean stop is no crash. */

@@ -14,8 +14,11 @@ struct tasks;
 MUST_CHECK enum err tasks_new(struct tasks **out, struct agent *a, struct fault *f);
 /* Settles what the last run left: interrupted, resumed or fenced; then starts what is accepted. */
 void tasks_start(struct tasks *ts);
-/* Cancels what runs, records it, then calls closed. */
+/* Cancels what runs, records it, then calls closed. Questions are still answered: tasks_free comes
+ * when nobody asks any more. */
 void tasks_close(struct tasks *ts, void (*closed)(void *ctx), void *ctx);
+
+void tasks_free(struct tasks *ts); /* NULL is fine */
 
 struct task_answer {
 	int status;	  /* HTTP: 202 new, 200 known, 4xx/5xx refused */

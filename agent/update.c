@@ -123,6 +123,8 @@ policies_first(void *ctx, const struct update_outcome *o)
 {
 	struct updates *u = ctx;
 
+	if (u->closing)
+		return;
 	if (policies_authority(u->agent->policies) != NULL || strcmp(o->word, "updated") == 0 ||
 	    strcmp(o->word, "current") == 0)
 		start_others(u);
@@ -172,6 +174,9 @@ feed_handle_closed(struct feed *fd)
 
 	if (--fd->handles > 0)
 		return;
+	for (size_t i = 0; i < u->n; i++)
+		if (u->feeds[i] == fd)
+			u->feeds[i] = u->feeds[--u->n]; /* nobody finds it any more */
 	buf_free(&fd->timestamp);
 	free(fd);
 	if (--u->open > 0)
