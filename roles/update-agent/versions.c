@@ -257,11 +257,11 @@ versions_new(struct versions **out, uv_loop_t *loop, const struct options *o, in
     uint64_t (*bytes_out)(void *ctx), void *ctx, struct fault *f)
 {
 	struct versions *v = calloc(1, sizeof(*v));
-	enum err e = v != NULL ? OK : fault_set(f, ERR_NOMEM, "out of memory");
+	enum err e;
 
 	*out = NULL;
-	if (e != OK)
-		return e;
+	if (v == NULL)
+		return fault_set(f, ERR_NOMEM, "out of memory");
 	v->loop = loop;
 	v->o = o;
 	v->bytes_out = bytes_out;

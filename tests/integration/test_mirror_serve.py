@@ -1,6 +1,8 @@
 """Start, refusal, confinement and end of the update agent; as a child of an agent too."""
 import json
 import os
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -224,3 +226,10 @@ def test_help_and_usage(bin_dir):
         assert word in text
     assert run([program]).returncode == 2 and run([program, "serve"]).returncode == 2
     assert run([program, "--version"]).stdout.startswith("atalaia-update-agent ")
+
+
+def test_the_manual_names_every_option(bin_dir):
+    page = pathlib.Path(__file__).parents[2] / "packaging" / "man" / "atalaia-update-agent.8"
+    manual = set(re.findall(r"^\.B (\w+)=$", page.read_text(), re.M))
+    text = run([bin_dir / "atalaia-update-agent", "--help"]).stdout
+    assert manual == set(re.findall(r"^  (\w+) {2,}", text, re.M))
