@@ -66,6 +66,7 @@ help:
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
 	@echo 'make bench      measurements beside real peers, as ratios'
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
+	@echo 'make bench-delta  deltas beside diff, zstd, xdelta3, bsdiff, zsync, casync (BENCH_ARGS=--quick)'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
 	@echo 'make deb        Debian packages into build/deb, checked by lintian'
@@ -178,6 +179,9 @@ bench-mirror: deps
 	@$(PYTHON) tests/bench/mirror.py build/release/atalaia-update-agent $(BENCH_ARGS)
 bench:
 	@tests/bench/run.sh
+bench-delta: $(B)/$(PROG_roles/publisher)
+	@packaging/deps.sh bench
+	@$(PYTHON) tests/bench/delta.py $(B) $(BENCH_ARGS)
 lab:
 	@tests/torture/lab.sh
 

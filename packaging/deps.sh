@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh build|test|demo|static|fuzz|deb: installs the Debian packages that are missing, with sudo when not root.
+# deps.sh build|test|demo|static|fuzz|bench|deb: installs the Debian packages that are missing, with sudo when not root.
 set -eu
 build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-dev libcjson-dev
  libsqlite3-dev libzstd-dev libarchive-dev libinih-dev libhttp-parser-dev libseccomp-dev
@@ -9,6 +9,7 @@ test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema
  faketime zstd iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
+bench='time zstd xdelta3 bsdiff zsync casync clamav'
 deb='build-essential debhelper devscripts fakeroot lintian'
 case ${1:-build} in
 build) want=$build ;;
@@ -16,9 +17,10 @@ demo) want="$build $demo" ;;
 test) want="$build $test" ;;
 static) want=$static ;;
 fuzz) want="$build $fuzz" ;;
+bench) want="$build $bench" ;;
 deb) want="$build $deb" ;;
 *)
-    echo "deps.sh: '$1' is not a list; use build, test, demo, static, fuzz or deb" >&2
+    echo "deps.sh: '$1' is not a list; use build, test, demo, static, fuzz, bench or deb" >&2
     exit 2
     ;;
 esac

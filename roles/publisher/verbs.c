@@ -82,6 +82,12 @@ static const struct option_def show_options[] = {
 	COMMON_OPTIONS
 };
 
+static const struct option_def patch_options[] = {
+	{ "sha256", "HEX", "what the result must be (needed)" },
+	{ "length", "N", "and its length (needed)" },
+	COMMON_OPTIONS
+};
+
 static const struct option_def delta_options[] = {
 	{ "level", "N", "zstd level (default: chosen by size)" },
 	{ "json", NULL, "print JSON" },
@@ -123,4 +129,6 @@ const struct verb verbs[] = { { "init", "REPO", 1, 1, "Make a repository with it
 	    verb_show },
 	{ "delta", "OLD NEW OUT", 3, 3, "Make the delta from one file to another", delta_options,
 	    verb_delta },
+	{ "patch", "OLD OUT DELTA...", 3, ARGS_MAX, "Rebuild a file from an old one and deltas",
+	    patch_options, verb_patch },
 	{ NULL, NULL, 0, 0, NULL, NULL, NULL } };

@@ -35,6 +35,7 @@ enum err verb_import(const struct args *a, const char *passphrase, struct fault 
 /* verbs_show.c */
 enum err verb_verify(const struct args *a, const char *passphrase, struct fault *f);
 enum err verb_show(const struct args *a, const char *passphrase, struct fault *f);
+enum err verb_patch(const struct args *a, const char *passphrase, struct fault *f);
 enum err verb_delta(const struct args *a, const char *passphrase, struct fault *f);
 
 /* verbs_checkout.c */

@@ -119,3 +119,25 @@ verb_delta(const struct args *a, const char *passphrase, struct fault *f)
 		    m.delta_len, m.old_len, m.new_len, m.copied, m.inserted);
 	return OK;
 }
+
+enum err
+verb_patch(const struct args *a, const char *passphrase, struct fault *f)
+{
+	const char *hex = args_get(a, "sha256"), *length = args_get(a, "length");
+	uint8_t sum[32];
+	struct delta_apply d = { .old_path = a->words[0], .out_path = a->words[1],
+		.deltas = a->words + 2, .delta_count = a->word_count - 2, .new_sha256 = sum };
+	size_t n = 0;
+	enum err e;
+
+	(void)passphrase;
+	if (hex == NULL || length == NULL ||
+	    text_unhex(sum, sizeof sum, hex, strlen(hex), &n) != OK || n != sizeof sum ||
+	    text_u64(length, strlen(length), UINT64_MAX, &d.new_len) != OK)
+		return fault_set(f, ERR_INVAL, "--sha256 (64 digits) and --length of the result are needed");
+	e = delta_apply(&d, f);
+	if (e == OK)
+		printf("%s: %" PRIu64 " bytes copied, %" PRIu64 " inserted, %u pass%s\n", d.out_path,
+		    d.copied, d.inserted, d.passes, d.passes == 1 ? "" : "es");
+	return e;
+}
