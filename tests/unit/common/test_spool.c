@@ -552,8 +552,10 @@ main(void)
 		    a_new_epoch_numbers_what_waits_from_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    an_epoch_ends_before_its_numbers_do, setup, teardown),
-		cmocka_unit_test_setup_teardown(dead_letters_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    dead_letters_are_bounded, setup_in_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_damaged_file_is_set_aside, setup_in_memory, teardown),
 		cmocka_unit_test_setup_teardown(groups_commit_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    reads_take_urgent_classes_first_and_hold_them, setup, teardown),
