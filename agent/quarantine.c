@@ -149,7 +149,8 @@ take_in(struct take *t, struct fault *f)
 	if (e == ERR_UNSUPPORTED)
 		e = copy_in(t, f);
 	if (e == OK) /* best effort: the vault's own mode keeps others out */
-		(void)fchmodat(t->item, "file", 0600, 0);
+		if (fchmodat(t->item, "file", 0600, 0) != 0)
+			log_debug("quarantine.mode", "id=%s", t->id);
 	if (e == OK)
 		e = file_sync(t->item);
 	if (e == OK)

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "os/peer_diag.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -95,6 +96,9 @@ peer_tcp(const struct sockaddr *local, const struct sockaddr *remote, struct pee
 	enum err e;
 
 	*out = (struct peer_id){ .pid = -1 };
+	e = peer_diag_uid(local, remote, &out->uid);
+	if (e != ERR_UNSUPPORTED)
+		return e;
 	buf_init(&text, PROC_MAX);
 	e = file_read(six ? "/proc/net/tcp6" : "/proc/net/tcp", &text, NULL);
 	if (e == OK)
