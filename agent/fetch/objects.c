@@ -99,8 +99,8 @@ objects_close(struct objects *o)
 }
 
 void
-objects_path(const struct objects *o, const char *kind, const uint8_t sha256[SHA_LEN],
-    char out[OBJECT_PATH])
+objects_path(
+    const struct objects *o, const char *kind, const uint8_t sha256[SHA_LEN], char out[OBJECT_PATH])
 {
 	char hex[2 * SHA_LEN + 1];
 
@@ -140,8 +140,8 @@ read_through(int fd, struct tuf_check *c, const atomic_bool *cancel)
 }
 
 enum err
-objects_check(const char *path, const struct entry *e, const atomic_bool *cancel,
-    struct tuf_failure *why)
+objects_check(
+    const char *path, const struct entry *e, const atomic_bool *cancel, struct tuf_failure *why)
 {
 	struct tuf_target t = { .path = e->path, .length = e->length, .has_sha256 = true };
 	struct tuf_check c;
@@ -169,8 +169,8 @@ objects_check(const char *path, const struct entry *e, const atomic_bool *cancel
 }
 
 enum err
-objects_take(const struct objects *o, const char *path, const uint8_t sha256[SHA_LEN],
-    struct fault *f)
+objects_take(
+    const struct objects *o, const char *path, const uint8_t sha256[SHA_LEN], struct fault *f)
 {
 	char to[OBJECT_PATH];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -183,13 +183,14 @@ objects_take(const struct objects *o, const char *path, const uint8_t sha256[SHA
 	if (e != OK)
 		return fault_set(f, e, "cannot bring %s to the disk", path);
 	objects_path(o, "objects", sha256, to);
-	/* The name need not survive a power cut: what is made of objects is synced where it is made. */
+	/* The name need not survive a power cut: what is made of objects is synced where it is
+	 * made. */
 	return rename(path, to) == 0 ? OK : fault_sys(f, errno, "cannot rename %s", path);
 }
 
 enum err
-objects_part(const struct objects *o, const struct entry *e, int *fd, uint64_t *have,
-    struct fault *f)
+objects_part(
+    const struct objects *o, const struct entry *e, int *fd, uint64_t *have, struct fault *f)
 {
 	char path[OBJECT_PATH];
 	struct stat st;

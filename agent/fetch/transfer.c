@@ -11,15 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH 32    /* files open at once */
+#define BATCH 32 /* files open at once */
 #define TRICKLE 16384
-#define STRIKES 3   /* a source that failed so often is not asked again in this run */
+#define STRIKES 3 /* a source that failed so often is not asked again in this run */
 
 /* One file of a batch at one source. */
 struct item {
 	struct want *want;
 	const struct entry *entry; /* want->first or want->entry */
-	bool resumed;              /* some of it came from an earlier run or another source */
+	bool resumed;		   /* some of it came from an earlier run or another source */
 };
 
 struct batch {
@@ -28,8 +28,8 @@ struct batch {
 	size_t n;
 	size_t source;
 	bool alternative; /* their compressed copies */
-	bool last;        /* what is cut now is not tried again here */
-	bool again;       /* answer: something may be tried again here */
+	bool last;	  /* what is cut now is not tried again here */
+	bool again;	  /* answer: something may be tried again here */
 };
 
 static bool
@@ -160,7 +160,7 @@ static bool
 worth_a_resume(const struct download *d)
 {
 	return (d->result == ERR_CLOSED && d->received != 0) ||
-	    (d->result == ERR_TIMEOUT && d->received >= TRICKLE);
+	       (d->result == ERR_TIMEOUT && d->received >= TRICKLE);
 }
 
 /* After the downloads of a batch: which are whole, which may be tried again here. */
@@ -281,7 +281,8 @@ job_transfer(struct job *j, struct want *wants, size_t n, struct fault *f)
 
 	j->batch_from = j->received;
 	for (size_t i = 0; i < n; i++)
-		j->batch_bytes += (wants[i].first != NULL ? wants[i].first : wants[i].entry)->length;
+		j->batch_bytes +=
+		    (wants[i].first != NULL ? wants[i].first : wants[i].entry)->length;
 	for (size_t k = 0; e == OK && k < j->config->source_count && !all_got(wants, n); k++) {
 		size_t source = (j->source + k) % j->config->source_count;
 

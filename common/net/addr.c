@@ -1,4 +1,5 @@
-/* addr.c - see addr.h. Literals are read by hand, because inet_pton wants a NUL and libc's other readers accept "127.1" and octal. */
+/* addr.c - see addr.h. Literals are read by hand, because inet_pton wants a NUL and libc's other
+ * readers accept "127.1" and octal. */
 #include "net/addr.h"
 
 #include "base/text.h"
@@ -57,7 +58,8 @@ is_host_name(const char *p, size_t n)
 	for (i = 0; i < n; i++) {
 		char c = p[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_')
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    c == '-' || c == '_')
 			continue;
 		if (c == '.' && p[i - 1] != '.')
 			continue;
@@ -66,7 +68,8 @@ is_host_name(const char *p, size_t n)
 	return true;
 }
 
-/* A name or a literal without brackets. All-numeric forms must be real addresses, so that "1.2.3" is not looked up. */
+/* A name or a literal without brackets. All-numeric forms must be real addresses, so that "1.2.3"
+ * is not looked up. */
 static bool
 is_host(const char *p, size_t n)
 {
@@ -87,7 +90,8 @@ parse_port(const char *p, size_t n, bool zero_ok, uint16_t *port, struct fault *
 	uint32_t v;
 
 	if (text_u32(p, n, 65535, &v) != OK || (v == 0 && !zero_ok))
-		return fault_set(f, ERR_PARSE, "the port behind ':' must be a number from %d to 65535", zero_ok ? 0 : 1);
+		return fault_set(f, ERR_PARSE,
+		    "the port behind ':' must be a number from %d to 65535", zero_ok ? 0 : 1);
 	*port = (uint16_t)v;
 	return OK;
 }
@@ -109,7 +113,8 @@ split_bracketed(const char *p, size_t n, const char **host, size_t *host_len, st
 }
 
 enum err
-addr_parse_hostport(const char *p, size_t n, uint16_t dflt_port, bool zero_ok, char host[ADDR_HOST], uint16_t *port, struct fault *f)
+addr_parse_hostport(const char *p, size_t n, uint16_t dflt_port, bool zero_ok, char host[ADDR_HOST],
+    uint16_t *port, struct fault *f)
 {
 	const char *h = p, *rest, *colon;
 	size_t hn = n;
@@ -124,11 +129,13 @@ addr_parse_hostport(const char *p, size_t n, uint16_t dflt_port, bool zero_ok, c
 	} else {
 		colon = n > 0 ? memchr(p, ':', n) : NULL;
 		if (colon != NULL && memchr(colon + 1, ':', n - (size_t)(colon + 1 - p)) != NULL)
-			colon = NULL;                   /* a bare IPv6 address */
+			colon = NULL; /* a bare IPv6 address */
 		hn = colon != NULL ? (size_t)(colon - p) : n;
 		rest = p + hn;
 		if (!is_host(h, hn))
-			return fault_set(f, ERR_PARSE, "not a host name or address: it must look like name:port, 1.2.3.4:port or [::1]:port");
+			return fault_set(f, ERR_PARSE,
+			    "not a host name or address: it must look like name:port, 1.2.3.4:port "
+			    "or [::1]:port");
 	}
 	if (rest < p + n) {
 		if (*rest != ':')

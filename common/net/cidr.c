@@ -22,14 +22,20 @@ cidr_parse(struct cidr *out, const char *p, size_t n, struct fault *f)
 
 	memset(out, 0, sizeof(*out));
 	if (addr_parse_ip(&out->base, p, ip_len) != OK)
-		return fault_set(f, ERR_PARSE, "'%.*s' is no IP address or network like 10.0.0.0/8", (int)(n > 60 ? 60 : n), p);
+		return fault_set(f, ERR_PARSE, "'%.*s' is no IP address or network like 10.0.0.0/8",
+		    (int)(n > 60 ? 60 : n), p);
 	bits = max = out->base.family == ADDR_V4 ? 32 : 128;
 	if (slash != NULL && text_u32(slash + 1, n - ip_len - 1, max, &bits) != OK)
-		return fault_set(f, ERR_PARSE, "behind '/' in '%.*s' must stand a number from 0 to %u", (int)(n > 60 ? 60 : n), p, (unsigned)max);
+		return fault_set(f, ERR_PARSE,
+		    "behind '/' in '%.*s' must stand a number from 0 to %u", (int)(n > 60 ? 60 : n),
+		    p, (unsigned)max);
 	out->bits = (uint8_t)bits;
 	for (; bits < max; bits++)
 		if (ip_bit(out->base.ip, bits) != 0)
-			return fault_set(f, ERR_PARSE, "'%.*s' has bits set behind its prefix: write the network's first address", (int)n, p);
+			return fault_set(f, ERR_PARSE,
+			    "'%.*s' has bits set behind its prefix: write the network's first "
+			    "address",
+			    (int)n, p);
 	return OK;
 }
 

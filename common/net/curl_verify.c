@@ -1,6 +1,7 @@
-/* curl_verify.c - see curl_verify.h. OpenSSL names live here only. OpenSSL's own chain building is replaced: the peer's certificates go to pki_verify as DER,
- * so that libcurl's side and mbedTLS's side of the fleet believe exactly the same. */
-#define ERR_STATE openssl_err_state          /* OpenSSL has a type of this name */
+/* curl_verify.c - see curl_verify.h. OpenSSL names live here only. OpenSSL's own chain building is
+ * replaced: the peer's certificates go to pki_verify as DER, so that libcurl's side and mbedTLS's
+ * side of the fleet believe exactly the same. */
+#define ERR_STATE openssl_err_state /* OpenSSL has a type of this name */
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #undef ERR_STATE
@@ -28,7 +29,7 @@ struct curl_identity {
 };
 
 struct curl_verify {
-	unsigned refs;                       /* loop thread only */
+	unsigned refs; /* loop thread only */
 	struct curl_identity *id;
 	char name[PKI_NAME];
 	struct fault fault;
@@ -94,8 +95,12 @@ copy_trust(struct curl_identity *id, const struct pki_trust *t)
 				return false;
 	}
 	id->trust = (struct pki_trust){
-		.ca_pem = id->ca_pem, .pins = (const uint8_t(*)[PKI_SHA256])id->pins, .n_pins = t->n_pins,
-		.revoked = (const char *const *)id->revoked, .n_revoked = t->n_revoked, .expired_grace_ms = t->expired_grace_ms,
+		.ca_pem = id->ca_pem,
+		.pins = (const uint8_t(*)[PKI_SHA256])id->pins,
+		.n_pins = t->n_pins,
+		.revoked = (const char *const *)id->revoked,
+		.n_revoked = t->n_revoked,
+		.expired_grace_ms = t->expired_grace_ms,
 	};
 	return true;
 }
@@ -117,12 +122,13 @@ copy_expect(struct curl_identity *id, const struct pki_expect *x)
 	return true;
 }
 
-/* libcurl keeps connections and takes one again when its TLS settings are equal; trust and revocations are none of its settings. A CA folder is, and with
- * our hook it is never looked into: one that does not exist, numbered, keeps connections of different trust apart. */
+/* libcurl keeps connections and takes one again when its TLS settings are equal; trust and
+ * revocations are none of its settings. A CA folder is, and with our hook it is never looked into:
+ * one that does not exist, numbered, keeps connections of different trust apart. */
 static unsigned
 next_generation(void)
 {
-	static unsigned last;           /* loop thread only */
+	static unsigned last; /* loop thread only */
 
 	return ++last;
 }
@@ -137,10 +143,12 @@ curl_identity_new(struct curl_identity **out, const struct httpc_tls *t, struct 
 		return fault_set(f, ERR_NOMEM, "no memory for an identity");
 	id->refs = 1;
 	id->generation = next_generation();
-	if (!copy_text(&id->cert_pem, t->cert_pem) || !copy_text(&id->key_pem, t->key_pem) || !copy_trust(id, &t->trust) ||
-	    !copy_expect(id, &t->expect)) {
+	if (!copy_text(&id->cert_pem, t->cert_pem) || !copy_text(&id->key_pem, t->key_pem) ||
+	    !copy_trust(id, &t->trust) || !copy_expect(id, &t->expect)) {
 		curl_identity_unref(id);
-		return fault_set(f, ERR_INVAL, "an identity cannot be kept: no memory, or an organisation or name past 64 characters");
+		return fault_set(f, ERR_INVAL,
+		    "an identity cannot be kept: no memory, or an organisation or name past 64 "
+		    "characters");
 	}
 	*out = id;
 	return OK;
@@ -156,7 +164,8 @@ curl_verify_new(struct curl_verify **out, struct curl_identity *id, const char *
 	*out = NULL;
 	if (v == NULL)
 		return ERR_NOMEM;
-	if (expect_name != NULL && text_copy(v->name, sizeof(v->name), expect_name, strlen(expect_name)) != OK) {
+	if (expect_name != NULL &&
+	    text_copy(v->name, sizeof(v->name), expect_name, strlen(expect_name)) != OK) {
 		free(v);
 		return ERR_TOOBIG;
 	}
@@ -223,7 +232,8 @@ verify_certs(struct curl_verify *v, X509 *leaf, STACK_OF(X509) * sent)
 			continue;
 		len = to_der(&der[n], c);
 		if (len <= 0)
-			e = fault_set(&v->fault, ERR_PARSE, "the peer showed no readable certificate");
+			e = fault_set(
+			    &v->fault, ERR_PARSE, "the peer showed no readable certificate");
 		else
 			chain[n] = (struct pki_der){ der[n], (size_t)len }, n++;
 	}
@@ -240,7 +250,8 @@ on_verify(X509_STORE_CTX *ctx, void *arg)
 	struct curl_verify *v = arg;
 
 	fault_reset(&v->fault);
-	v->ok = verify_certs(v, X509_STORE_CTX_get0_cert(ctx), X509_STORE_CTX_get0_untrusted(ctx)) == OK;
+	v->ok = verify_certs(
+		    v, X509_STORE_CTX_get0_cert(ctx), X509_STORE_CTX_get0_untrusted(ctx)) == OK;
 	X509_STORE_CTX_set_error(ctx, v->ok ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
 	return v->ok ? 1 : 0;
 }
@@ -254,12 +265,13 @@ on_ssl_ctx(CURL *easy, void *ssl_ctx, void *arg)
 	uv_once(&slot_once, make_slot);
 	if (slot < 0 || SSL_CTX_set_ex_data(ctx, slot, v) != 1)
 		return CURLE_OUT_OF_MEMORY;
-	v->refs++;                              /* given back by on_ctx_free */
+	v->refs++; /* given back by on_ctx_free */
 	SSL_CTX_set_cert_verify_callback(ctx, on_verify, v);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
-	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 || SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
+	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
 		return CURLE_SSL_CONNECT_ERROR;
 	return CURLE_OK;
 }
@@ -281,7 +293,8 @@ curl_verify_attach(struct curl_verify *v, CURL *easy)
 	(void)snprintf(folder, sizeof(folder), "/nonexistent/atalaia-trust-%u", v->id->generation);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, v);
-	/* The hook above decides; curl must neither read the system's CA files nor compare host names. */
+	/* The hook above decides; curl must neither read the system's CA files nor compare host
+	 * names. */
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	if (code == CURLE_OK)
@@ -308,8 +321,8 @@ curl_verify_peer(CURL *easy, struct pki_identity *out)
 	const struct curl_tlssessioninfo *info = NULL;
 	const struct curl_verify *v;
 
-	if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL || info->backend != CURLSSLBACKEND_OPENSSL ||
-	    info->internals == NULL)
+	if (curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL ||
+	    info->backend != CURLSSLBACKEND_OPENSSL || info->internals == NULL)
 		return false;
 	v = SSL_CTX_get_ex_data(SSL_get_SSL_CTX((SSL *)info->internals), slot);
 	if (v == NULL || !v->ok)

@@ -53,19 +53,24 @@ curlset_apply(CURL *easy, const struct curlset *c)
 	set_long(&s, CURLOPT_NOSIGNAL, 1L);
 	set_long(&s, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* Otherwise giving up a request whose name is being looked up waits for the look-up: seconds in which the loop stands still. */
+	/* Otherwise giving up a request whose name is being looked up waits for the look-up:
+	 * seconds in which the loop stands still. */
 	set_long(&s, CURLOPT_QUICK_EXIT, 1L);
 #endif
 	set_text(&s, CURLOPT_USERAGENT, "atalaia/" ATALAIA_VERSION);
 	if (c->source != NULL && c->source[0] != '\0')
 		set_text(&s, CURLOPT_INTERFACE, c->source);
-	set_text(&s, CURLOPT_PROXY, c->proxy != NULL ? c->proxy : "");   /* "" also silences the environment's proxies */
-	set_long(&s, CURLOPT_CONNECTTIMEOUT_MS, c->connect_ms != 0 ? (long)c->connect_ms : CONNECT_MS);
+	set_text(&s, CURLOPT_PROXY,
+	    c->proxy != NULL ? c->proxy : ""); /* "" also silences the environment's proxies */
+	set_long(
+	    &s, CURLOPT_CONNECTTIMEOUT_MS, c->connect_ms != 0 ? (long)c->connect_ms : CONNECT_MS);
 	set_long(&s, CURLOPT_TIMEOUT_MS, (long)c->total_ms);
 	set_long(&s, CURLOPT_LOW_SPEED_TIME, (long)c->stall_s);
-	set_long(&s, CURLOPT_LOW_SPEED_LIMIT, c->stall_s != 0 ? (long)(c->stall_bytes != 0 ? c->stall_bytes : 1) : 0L);
+	set_long(&s, CURLOPT_LOW_SPEED_LIMIT,
+	    c->stall_s != 0 ? (long)(c->stall_bytes != 0 ? c->stall_bytes : 1) : 0L);
 	if (s.code == CURLE_OK)
-		s.code = curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)c->rate_limit);
+		s.code =
+		    curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)c->rate_limit);
 	if (c->unix_socket != NULL)
 		set_text(&s, CURLOPT_UNIX_SOCKET_PATH, c->unix_socket);
 	return s.code == CURLE_OK ? OK : curlset_err(s.code);

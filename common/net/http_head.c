@@ -1,4 +1,5 @@
-/* http_head.c - see http_head.h. Everything lives in one block: the struct, the pairs, a copy of the head, and the decoded target. */
+/* http_head.c - see http_head.h. Everything lives in one block: the struct, the pairs, a copy of
+ * the head, and the decoded target. */
 #include "net/http_head.h"
 
 #include "base/limits.h"
@@ -70,23 +71,28 @@ lower_token(char *p, size_t n)
 	for (i = 0; i < n; i++) {
 		if (p[i] >= 'A' && p[i] <= 'Z')
 			p[i] = (char)(p[i] - 'A' + 'a');
-		else if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9')) && (p[i] == '\0' || strchr("!#$%&'*+-.^_`|~", p[i]) == NULL))
+		else if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9')) &&
+			 (p[i] == '\0' || strchr("!#$%&'*+-.^_`|~", p[i]) == NULL))
 			return false;
 	}
 	return n > 0;
 }
 
 static bool
-build_fields(struct http_pair *pairs, char *copy, const char *raw, const struct http_span *spans, size_t n, struct refusal r)
+build_fields(struct http_pair *pairs, char *copy, const char *raw, const struct http_span *spans,
+    size_t n, struct refusal r)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		char *name = copy + (spans[2 * i].p - raw), *value = copy + (spans[2 * i + 1].p - raw);
+		char *name = copy + (spans[2 * i].p - raw),
+		     *value = copy + (spans[2 * i + 1].p - raw);
 		size_t name_len = spans[2 * i].n, len = spans[2 * i + 1].n;
 
-		if (!lower_token(name, name_len) || raw[spans[2 * i].p - raw + (ptrdiff_t)name_len] != ':')
-			return refuse(r, 400, "a header field's name is not a token followed by ':'");
+		if (!lower_token(name, name_len) ||
+		    raw[spans[2 * i].p - raw + (ptrdiff_t)name_len] != ':')
+			return refuse(
+			    r, 400, "a header field's name is not a token followed by ':'");
 		while (len > 0 && (*value == ' ' || *value == '\t')) {
 			value++;
 			len--;
@@ -100,7 +106,8 @@ build_fields(struct http_pair *pairs, char *copy, const char *raw, const struct 
 	return true;
 }
 
-/* Decodes %XX in place (and '+' when form); false for bad digits or a NUL or control byte. An encoded '/' is refused in a path. */
+/* Decodes %XX in place (and '+' when form); false for bad digits or a NUL or control byte. An
+ * encoded '/' is refused in a path. */
 static bool
 percent_decode(char *s, bool form)
 {
@@ -117,7 +124,8 @@ percent_decode(char *s, bool form)
 			*w++ = *s;
 			continue;
 		}
-		if (s[1] == '\0' || s[2] == '\0' || text_unhex(&v, 1, s + 1, 2, &got) != OK || v < ' ' || v == 0x7f)
+		if (s[1] == '\0' || s[2] == '\0' || text_unhex(&v, 1, s + 1, 2, &got) != OK ||
+		    v < ' ' || v == 0x7f)
 			return false;
 		if (!form && (v == '/' || v == '\\'))
 			return false;
@@ -172,8 +180,10 @@ build_query(struct http_head *h, struct http_pair *pairs, char *q, struct refusa
 				*eq++ = '\0';
 			else
 				eq = q + strlen(q);
-			if (!percent_decode(q, true) || !percent_decode(eq, true) || !text_utf8_valid((const uint8_t *)eq, strlen(eq)))
-				return refuse(r, 400, "the query is not percent-encoded UTF-8 text");
+			if (!percent_decode(q, true) || !percent_decode(eq, true) ||
+			    !text_utf8_valid((const uint8_t *)eq, strlen(eq)))
+				return refuse(
+				    r, 400, "the query is not percent-encoded UTF-8 text");
 			if (pair_find(pairs, h->n_query, q) != NULL)
 				return refuse(r, 400, "a query item is given twice");
 			pairs[h->n_query++] = (struct http_pair){ q, eq };
@@ -184,7 +194,8 @@ build_query(struct http_head *h, struct http_pair *pairs, char *q, struct refusa
 	return true;
 }
 
-/* copy holds the target twice needed: `text` is its own NUL-terminated copy that is cut and decoded in place. */
+/* copy holds the target twice needed: `text` is its own NUL-terminated copy that is cut and decoded
+ * in place. */
 static bool
 build_target(struct http_head *h, struct http_pair *pairs, char *text, struct refusal r)
 {
@@ -192,25 +203,28 @@ build_target(struct http_head *h, struct http_pair *pairs, char *text, struct re
 
 	for (s = text; *s != '\0'; s++)
 		if (*s <= ' ' || *s >= 0x7f || *s == '#')
-			return refuse(r, 400, "the request target holds a character that must be percent-encoded");
+			return refuse(r, 400,
+			    "the request target holds a character that must be percent-encoded");
 	if (text[0] != '/')
 		return refuse(r, 400, "the request target must begin with '/'");
 	q = strchr(text, '?');
 	if (q != NULL)
 		*q++ = '\0';
 	if (!percent_decode(text, false) || !path_is_clean(text))
-		return refuse(r, 400, "the path is not clean percent-encoded UTF-8 without '.' and '..' segments");
+		return refuse(r, 400,
+		    "the path is not clean percent-encoded UTF-8 without '.' and '..' segments");
 	h->path = text;
 	return build_query(h, pairs, q, r);
 }
 
 struct http_head *
-http_head_build(const char *raw, size_t n, struct http_span method, struct http_span target, const struct http_span *fields, size_t n_fields,
-    int *status, const char **reason)
+http_head_build(const char *raw, size_t n, struct http_span method, struct http_span target,
+    const struct http_span *fields, size_t n_fields, int *status, const char **reason)
 {
 	struct refusal r = { status, reason };
 	size_t items = count_items(target.p, target.n);
-	struct http_head *h = calloc(1, sizeof(*h) + (n_fields + items) * sizeof(struct http_pair) + n + 1 + target.n + 1);
+	struct http_head *h = calloc(
+	    1, sizeof(*h) + (n_fields + items) * sizeof(struct http_pair) + n + 1 + target.n + 1);
 	struct http_pair *pairs;
 	char *copy, *text;
 
@@ -229,7 +243,8 @@ http_head_build(const char *raw, size_t n, struct http_span method, struct http_
 	h->target = copy + (target.p - raw);
 	h->fields = pairs;
 	h->n_fields = n_fields;
-	if (!build_fields(pairs, copy, raw, fields, n_fields, r) || !build_target(h, pairs + n_fields, text, r)) {
+	if (!build_fields(pairs, copy, raw, fields, n_fields, r) ||
+	    !build_target(h, pairs + n_fields, text, r)) {
 		http_head_free(h);
 		return NULL;
 	}
@@ -239,7 +254,8 @@ http_head_build(const char *raw, size_t n, struct http_span method, struct http_
 static bool
 host_is_valid(const char *host)
 {
-	static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
+	static const char legal[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
 
 	return host[strspn(host, legal)] == '\0';
 }
@@ -248,17 +264,20 @@ host_is_valid(const char *host)
 static bool
 frame_body(struct http_head *h, struct refusal r)
 {
-	const char *length = http_head_field(h, "content-length"), *coding = http_head_field(h, "transfer-encoding");
+	const char *length = http_head_field(h, "content-length"),
+		   *coding = http_head_field(h, "transfer-encoding");
 
 	if (field_count(h, "content-length") + field_count(h, "transfer-encoding") > 1)
-		return refuse(r, 400, "Content-Length and Transfer-Encoding together, or one of them twice");
+		return refuse(
+		    r, 400, "Content-Length and Transfer-Encoding together, or one of them twice");
 	if (coding != NULL) {
 		if (h->minor == 0)
 			return refuse(r, 400, "Transfer-Encoding in an HTTP/1.0 request");
 		if (!text_eq_nocase(coding, strlen(coding), "chunked"))
 			return refuse(r, 501, "a transfer coding other than chunked");
 		h->chunked = true;
-	} else if (length != NULL && text_u64(length, strlen(length), MAX_LENGTH, &h->content_length) != OK) {
+	} else if (length != NULL &&
+		   text_u64(length, strlen(length), MAX_LENGTH, &h->content_length) != OK) {
 		return refuse(r, 400, "Content-Length is not a decimal number");
 	}
 	h->has_body = h->chunked || h->content_length > 0;

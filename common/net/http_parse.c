@@ -1,5 +1,7 @@
-/* http_parse.c - see http_parse.h. The head is collected (bounded), checked byte by byte as it comes, and then read by http_parser; what that library
- * lets through in its non-strict distribution build (bare LF, spaces in names, loose chunk ends) never reaches it. Bodies are framed here. */
+/* http_parse.c - see http_parse.h. The head is collected (bounded), checked byte by byte as it
+ * comes, and then read by http_parser; what that library lets through in its non-strict
+ * distribution build (bare LF, spaces in names, loose chunk ends) never reaches it. Bodies are
+ * framed here. */
 #include "net/http_parse.h"
 
 #include "base/buf.h"
@@ -11,17 +13,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_DIGITS 8      /* up to 4 GiB - 1 in one chunk */
+#define CHUNK_DIGITS 8 /* up to 4 GiB - 1 in one chunk */
 
-enum state { S_HEAD, S_LENGTH, S_SIZE, S_SIZE_LF, S_CHUNK, S_CHUNK_CR, S_CHUNK_LF, S_LAST_CR, S_LAST_LF, S_END, S_BAD };
+enum state {
+	S_HEAD,
+	S_LENGTH,
+	S_SIZE,
+	S_SIZE_LF,
+	S_CHUNK,
+	S_CHUNK_CR,
+	S_CHUNK_LF,
+	S_LAST_CR,
+	S_LAST_LF,
+	S_END,
+	S_BAD
+};
 
 struct http_parse {
 	enum state state;
-	struct buf raw;             /* the head so far */
-	size_t line;                /* bytes of the current line, its CR included */
+	struct buf raw; /* the head so far */
+	size_t line;	/* bytes of the current line, its CR included */
 	bool after_cr;
 	struct http_head *head;
-	uint64_t left;              /* bytes of the body or chunk to come */
+	uint64_t left; /* bytes of the body or chunk to come */
 	unsigned digits;
 	const uint8_t *chunk;
 	size_t chunk_len;
@@ -107,7 +121,7 @@ bad(struct http_parse *p, int status, const char *reason)
 struct found {
 	struct http_span method, target;
 	struct http_span fields[2 * LIMIT_HTTP_FIELDS];
-	size_t n;                   /* names and values */
+	size_t n; /* names and values */
 	bool too_many, complete, keep_alive;
 };
 
@@ -154,7 +168,7 @@ on_headers_complete(http_parser *hp)
 
 	f->complete = true;
 	f->keep_alive = http_should_keep_alive(hp) != 0;
-	return 1;                   /* the body is ours */
+	return 1; /* the body is ours */
 }
 
 /* One space on each side of the target and nothing else: the library takes more. */
@@ -163,14 +177,18 @@ line_is_exact(const char *raw, const struct found *f)
 {
 	const char *space = strchr(raw, ' '), *version = f->target.p + f->target.n;
 
-	return space != NULL && f->target.p == space + 1 && strncmp(version, " HTTP/1.", 8) == 0 && version[8] != '\0' && version[9] == '\r';
+	return space != NULL && f->target.p == space + 1 && strncmp(version, " HTTP/1.", 8) == 0 &&
+	       version[8] != '\0' && version[9] == '\r';
 }
 
 static enum http_event
 parse_head(struct http_parse *p)
 {
 	static const http_parser_settings settings = {
-		.on_url = on_url, .on_header_field = on_field, .on_header_value = on_value, .on_headers_complete = on_headers_complete,
+		.on_url = on_url,
+		.on_header_field = on_field,
+		.on_header_value = on_value,
+		.on_headers_complete = on_headers_complete,
 	};
 	struct found found;
 	http_parser hp;
@@ -185,12 +203,15 @@ parse_head(struct http_parse *p)
 		return bad(p, 431, "more header fields than this server reads");
 	if (HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_METHOD)
 		return bad(p, 501, "the method is not known");
-	if (HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_VERSION || (found.complete && (hp.http_major != 1 || hp.http_minor > 1)))
+	if (HTTP_PARSER_ERRNO(&hp) == HPE_INVALID_VERSION ||
+	    (found.complete && (hp.http_major != 1 || hp.http_minor > 1)))
 		return bad(p, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
-	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK || !found.complete || found.target.p == NULL || found.n % 2 != 0 || !line_is_exact(raw, &found))
+	if (HTTP_PARSER_ERRNO(&hp) != HPE_OK || !found.complete || found.target.p == NULL ||
+	    found.n % 2 != 0 || !line_is_exact(raw, &found))
 		return bad(p, 400, reason);
 	found.method = (struct http_span){ raw, (size_t)(found.target.p - raw) - 1 };
-	p->head = http_head_build(raw, p->raw.len, found.method, found.target, found.fields, found.n / 2, &status, &reason);
+	p->head = http_head_build(raw, p->raw.len, found.method, found.target, found.fields,
+	    found.n / 2, &status, &reason);
 	if (p->head == NULL)
 		return bad(p, status, reason);
 	p->head->minor = (uint8_t)hp.http_minor;
@@ -232,7 +253,7 @@ scan_head(struct http_parse *p, const uint8_t *in, size_t n, size_t *end, bool *
 	for (i = 0; i < n && !*whole; i++) {
 		if ((why = check_byte(p, in[i], p->raw.len + i == 0)) != NULL)
 			return why;
-		*whole = in[i] == '\n' && p->line == 1;         /* a line of CR alone */
+		*whole = in[i] == '\n' && p->line == 1; /* a line of CR alone */
 		p->line = in[i] == '\n' ? 0 : p->line + 1;
 		p->after_cr = in[i] == '\r';
 	}
@@ -254,7 +275,9 @@ feed_head(struct http_parse *p, const uint8_t *in, size_t n, size_t *used)
 	if (why != NULL)
 		return bad(p, 400, why);
 	if (buf_append(&p->raw, in, *used) != OK)
-		return bad(p, p->raw.len > 0 && memchr(p->raw.data, '\n', p->raw.len) == NULL ? 414 : 431, "the head is longer than this server reads");
+		return bad(p,
+		    p->raw.len > 0 && memchr(p->raw.data, '\n', p->raw.len) == NULL ? 414 : 431,
+		    "the head is longer than this server reads");
 	return whole ? parse_head(p) : HTTPP_MORE;
 }
 
@@ -320,7 +343,7 @@ frame_byte(struct http_parse *p, uint8_t c)
 		p->state = S_SIZE;
 		p->digits = 0;
 		return c == '\n';
-	case S_LAST_CR:             /* trailers are refused too */
+	case S_LAST_CR: /* trailers are refused too */
 		p->state = S_LAST_LF;
 		return c == '\r';
 	default:

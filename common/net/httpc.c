@@ -1,4 +1,5 @@
-/* httpc.c - see httpc.h. Calls end in httpc_progress only, outside of every curl function, so that `done` may start, cancel and close. */
+/* httpc.c - see httpc.h. Calls end in httpc_progress only, outside of every curl function, so that
+ * `done` may start, cancel and close. */
 #include "net/httpc_int.h"
 
 #include "base/clock.h"
@@ -110,7 +111,7 @@ httpc_close(struct httpc *c, void (*closed)(void *ctx), void *ctx)
 	c->closed_ctx = ctx;
 	for (k = c->calls; k != NULL; k = k->next)
 		k->stopped = true;
-	soon(c);                        /* done callbacks come from the loop, never from here */
+	soon(c); /* done callbacks come from the loop, never from here */
 }
 
 /* --- what curl tells --- */
@@ -144,12 +145,14 @@ static bool
 peer_is_right(struct httpc_call *k)
 {
 	k->has_peer = curl_verify_peer(k->easy, &k->peer);
-	if (!k->has_peer || (k->expect_name[0] != '\0' && strcmp(k->expect_name, k->peer.name) != 0))
+	if (!k->has_peer ||
+	    (k->expect_name[0] != '\0' && strcmp(k->expect_name, k->peer.name) != 0))
 		return false;
 	return clock_wall_ms() <= k->peer.not_after;
 }
 
-/* The first header line: the connection is there, so its identity can be noted, also when the connection was kept from before. */
+/* The first header line: the connection is there, so its identity can be noted, also when the
+ * connection was kept from before. */
 static size_t
 on_header(char *p, size_t one, size_t n, void *ctx)
 {
@@ -213,17 +216,23 @@ explain(const struct httpc_call *k, struct httpc_response *r)
 		return;
 	(void)curl_easy_getinfo(k->easy, CURLINFO_EFFECTIVE_URL, &url);
 	if (url == NULL)
-		url = (char *)(uintptr_t)"?";
+		url = (char *)(uintptr_t) "?";
 	if (r->err == ERR_TOOBIG)
-		(void)fault_set(&r->fault, r->err, "%.150s: the answer is longer than %zu bytes", url, k->max_body);
+		(void)fault_set(&r->fault, r->err, "%.150s: the answer is longer than %zu bytes",
+		    url, k->max_body);
 	else if (k->stopped)
 		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, err_text(r->err));
 	else if (k->verify != NULL && curl_verify_fault(k->verify)->code != OK)
-		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, fault_text(curl_verify_fault(k->verify)));
+		(void)fault_set(
+		    &r->fault, r->err, "%.150s: %s", url, fault_text(curl_verify_fault(k->verify)));
 	else if (k->wrong_peer)
-		(void)fault_set(&r->fault, r->err, "%.150s: the connection belongs to another peer than the one asked for, or its certificate has expired", url);
+		(void)fault_set(&r->fault, r->err,
+		    "%.150s: the connection belongs to another peer than the one asked for, or its "
+		    "certificate has expired",
+		    url);
 	else
-		(void)fault_set(&r->fault, r->err, "%.150s: %s", url, k->curl_text[0] != '\0' ? k->curl_text : curl_easy_strerror(k->code));
+		(void)fault_set(&r->fault, r->err, "%.150s: %s", url,
+		    k->curl_text[0] != '\0' ? k->curl_text : curl_easy_strerror(k->code));
 }
 
 static void
@@ -253,7 +262,8 @@ call_end(struct httpc_call *k)
 	call_free(k);
 }
 
-/* One call that has to leave, or NULL. The list may change in every callback, so the search starts afresh. */
+/* One call that has to leave, or NULL. The list may change in every callback, so the search starts
+ * afresh. */
 static struct httpc_call *
 next_leaver(struct httpc *c)
 {
@@ -273,7 +283,8 @@ collect_finished(struct httpc *c)
 	int left;
 
 	while ((m = curl_multi_info_read(c->multi, &left)) != NULL) {
-		if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k) != CURLE_OK)
+		if (m->msg != CURLMSG_DONE ||
+		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k) != CURLE_OK)
 			continue;
 		k->finished = true;
 		k->code = m->data.result;
@@ -323,7 +334,10 @@ httpc_field(const struct httpc_response *r, const char *name)
 {
 	struct curl_header *h;
 
-	return r->easy != NULL && curl_easy_header(r->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK ? h->value : NULL;
+	return r->easy != NULL &&
+		       curl_easy_header(r->easy, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK
+		   ? h->value
+		   : NULL;
 }
 
 /* --- starting --- */
@@ -342,7 +356,8 @@ add_header(struct httpc_call *k, const char *line)
 static enum err
 set_headers(struct httpc_call *k, const struct httpc_request *q)
 {
-	/* No "Expect: 100-continue": our bodies are small, and a lost second per upload is worse. */
+	/* No "Expect: 100-continue": our bodies are small, and a lost second per upload is worse.
+	 */
 	enum err e = add_header(k, "Expect:");
 	size_t i;
 
@@ -365,13 +380,15 @@ set_body(struct httpc_call *k, const struct httpc_request *q)
 		memcpy(k->sent, q->body, q->body_len);
 		code = curl_easy_setopt(k->easy, CURLOPT_POST, 1L);
 		if (code == CURLE_OK)
-			code = curl_easy_setopt(k->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
+			code = curl_easy_setopt(
+			    k->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->body_len);
 		if (code == CURLE_OK)
 			code = curl_easy_setopt(k->easy, CURLOPT_POSTFIELDS, k->sent);
 	} else if (q->method != NULL && strcmp(q->method, "HEAD") == 0) {
 		code = curl_easy_setopt(k->easy, CURLOPT_NOBODY, 1L);
 	}
-	if (code == CURLE_OK && q->method != NULL && strcmp(q->method, "GET") != 0 && strcmp(q->method, "HEAD") != 0)
+	if (code == CURLE_OK && q->method != NULL && strcmp(q->method, "GET") != 0 &&
+	    strcmp(q->method, "HEAD") != 0)
 		code = curl_easy_setopt(k->easy, CURLOPT_CUSTOMREQUEST, q->method);
 	return code == CURLE_OK ? OK : ERR_NOMEM;
 }
@@ -406,11 +423,13 @@ set_tls(struct httpc_call *k, const struct httpc_request *q)
 	enum err e;
 
 	if (k->c->identity == NULL)
-		return OK;              /* https is not among the protocols then */
+		return OK; /* https is not among the protocols then */
 	if (q->expect_name != NULL) {
-		if ((e = text_copy(k->expect_name, sizeof(k->expect_name), q->expect_name, strlen(q->expect_name))) != OK)
+		if ((e = text_copy(k->expect_name, sizeof(k->expect_name), q->expect_name,
+			 strlen(q->expect_name))) != OK)
 			return e;
-		if (curl_easy_setopt(k->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK || curl_easy_setopt(k->easy, CURLOPT_FORBID_REUSE, 1L) != CURLE_OK)
+		if (curl_easy_setopt(k->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK ||
+		    curl_easy_setopt(k->easy, CURLOPT_FORBID_REUSE, 1L) != CURLE_OK)
 			return ERR_NOMEM;
 	}
 	if (!text_starts(q->url, "https:"))
@@ -424,9 +443,13 @@ static enum err
 set_up(struct httpc_call *k, const struct httpc_request *q, struct fault *f)
 {
 	struct curlset s = {
-		.protocols = k->c->identity != NULL ? "http,https" : "http", .proxy = q->proxy, .connect_ms = q->connect_ms,
+		.protocols = k->c->identity != NULL ? "http,https" : "http",
+		.proxy = q->proxy,
+		.connect_ms = q->connect_ms,
 		.total_ms = q->total_ms != 0 ? q->total_ms : TOTAL_MS,
-		.stall_s = (q->stall_ms + 999) / 1000, .stall_bytes = 1, .unix_socket = q->unix_socket,
+		.stall_s = (q->stall_ms + 999) / 1000,
+		.stall_bytes = 1,
+		.unix_socket = q->unix_socket,
 		.source = k->c->source,
 	};
 	enum err e;
@@ -458,11 +481,13 @@ set_up(struct httpc_call *k, const struct httpc_request *q, struct fault *f)
 enum err
 httpc_set_source(struct httpc *c, const char *address)
 {
-	return text_copy(c->source, sizeof(c->source), address == NULL ? "" : address, address == NULL ? 0 : strlen(address));
+	return text_copy(c->source, sizeof(c->source), address == NULL ? "" : address,
+	    address == NULL ? 0 : strlen(address));
 }
 
 enum err
-httpc_start(struct httpc *c, const struct httpc_request *q, struct httpc_call **out, struct fault *f)
+httpc_start(
+    struct httpc *c, const struct httpc_request *q, struct httpc_call **out, struct fault *f)
 {
 	struct httpc_call *k;
 	enum err e;

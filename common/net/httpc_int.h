@@ -1,4 +1,5 @@
-/* httpc_int.h - private to httpc*.c. One httpc: one curl multi, one timer, one poll handle for each of curl's sockets. */
+/* httpc_int.h - private to httpc*.c. One httpc: one curl multi, one timer, one poll handle for each
+ * of curl's sockets. */
 #ifndef ATALAIA_NET_HTTPC_INT_H
 #define ATALAIA_NET_HTTPC_INT_H
 
@@ -11,10 +12,10 @@ struct httpc {
 	uv_timer_t timer, soon;
 	struct httpc_socket *sockets;
 	struct httpc_call *calls;
-	struct curl_identity *identity;      /* NULL: plain http only */
-	char source[72];                     /* local address of connections, "": the system's choice */
+	struct curl_identity *identity; /* NULL: plain http only */
+	char source[72];		/* local address of connections, "": the system's choice */
 	size_t handles;
-	unsigned inside;                     /* depth of curl calls: nothing is removed from the multi meanwhile */
+	unsigned inside; /* depth of curl calls: nothing is removed from the multi meanwhile */
 	bool closing, ended;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -27,7 +28,7 @@ struct httpc_call {
 	struct curl_slist *headers;
 	struct curl_verify *verify;
 	struct buf body;
-	void *sent;                          /* copy of the request's body */
+	void *sent; /* copy of the request's body */
 	size_t max_body;
 	uint64_t got;
 	bool stream, canceled, stopped, starved, too_big, finished, has_peer, wrong_peer;
@@ -42,12 +43,13 @@ struct httpc_call {
 
 /* httpc_io.c: curl's sockets and timer on the loop. */
 MUST_CHECK enum err io_open(struct httpc *c);
-void io_close(struct httpc *c);                          /* after the multi is gone */
-void io_add(struct httpc *c, CURL *easy);                /* closes: poll handles stop before curl closes their socket */
+void io_close(struct httpc *c); /* after the multi is gone */
+void io_add(
+    struct httpc *c, CURL *easy); /* closes: poll handles stop before curl closes their socket */
 
 /* httpc.c */
-void httpc_progress(struct httpc *c);                    /* after every curl call: hands out what is finished */
-void httpc_starve(struct httpc_call *k);                 /* no memory for its socket: ends with ERR_NOMEM */
+void httpc_progress(struct httpc *c);	 /* after every curl call: hands out what is finished */
+void httpc_starve(struct httpc_call *k); /* no memory for its socket: ends with ERR_NOMEM */
 void httpc_handle_gone(struct httpc *c);
 
 #endif

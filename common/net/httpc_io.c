@@ -1,5 +1,6 @@
-/* httpc_io.c - libcurl's multi_socket interface on libuv. curl opens and closes sockets through us, so that a poll handle always stops before its
- * descriptor is closed: otherwise epoll would be told to forget a number that may belong to somebody else by then. */
+/* httpc_io.c - libcurl's multi_socket interface on libuv. curl opens and closes sockets through us,
+ * so that a poll handle always stops before its descriptor is closed: otherwise epoll would be told
+ * to forget a number that may belong to somebody else by then. */
 #include "net/httpc_int.h"
 
 #include <stdlib.h>
@@ -96,7 +97,8 @@ add_socket(struct httpc *c, curl_socket_t fd)
 	return s;
 }
 
-/* Without memory for a poll handle the transfer ends. curl must not hear of it from the callback: 7.88 crashes on a refusal there. */
+/* Without memory for a poll handle the transfer ends. curl must not hear of it from the
+ * callback: 7.88 crashes on a refusal there. */
 static int
 starve(struct httpc *c, CURL *easy)
 {
@@ -143,7 +145,7 @@ on_curl_timer(CURLM *multi, long ms, void *ctx)
 		return 0;
 	if (ms < 0)
 		(void)uv_timer_stop(&c->timer);
-	else                            /* never from inside: curl forbids calling back */
+	else /* never from inside: curl forbids calling back */
 		(void)uv_timer_start(&c->timer, on_timer, (uint64_t)ms, 0);
 	return 0;
 }

@@ -51,7 +51,8 @@ on_tick(uv_timer_t *t)
 			conn_tick(c, now);
 	}
 	if (d->conns == NULL)
-		(void)uv_timer_stop(t);         /* an idle server does not wake the PC; conn_accept starts it again */
+		(void)uv_timer_stop(
+		    t); /* an idle server does not wake the PC; conn_accept starts it again */
 }
 
 static void
@@ -65,7 +66,7 @@ on_soon(uv_timer_t *t)
 		next = c->later_next;
 		c->is_later = false;
 		c->later_next = NULL;
-		conn_turn(c);           /* closes, never frees: freeing waits for the close callback */
+		conn_turn(c); /* closes, never frees: freeing waits for the close callback */
 	}
 }
 
@@ -129,7 +130,8 @@ httpd_new(struct httpd **out, uv_loop_t *loop, const struct httpd_options *o, st
 	(void)uv_timer_init(loop, &d->soon);
 	d->tick.data = d->soon.data = d;
 	d->handles = 2;
-	/* libuv writes with write(2) and sendfile(2): without this a client that leaves would end the program. */
+	/* libuv writes with write(2) and sendfile(2): without this a client that leaves would end
+	 * the program. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	*out = d;
 	return OK;
@@ -203,11 +205,14 @@ listener_undo(struct http_listener *l)
 }
 
 static enum err
-check_local(const struct httpd *d, const struct addr *a, const char *host, uint16_t port, struct fault *f)
+check_local(
+    const struct httpd *d, const struct addr *a, const char *host, uint16_t port, struct fault *f)
 {
 	if (!d->o.local_only || d->o.local_forced || addr_is_loopback(a))
 		return OK;
-	return fault_set(f, ERR_DENIED, "%s may listen on loopback addresses only, not on %s port %u: use 127.0.0.1 or ::1", d->o.name, host, port);
+	return fault_set(f, ERR_DENIED,
+	    "%s may listen on loopback addresses only, not on %s port %u: use 127.0.0.1 or ::1",
+	    d->o.name, host, port);
 }
 
 static uint16_t
@@ -217,7 +222,8 @@ real_port(const struct http_listener *l)
 	int len = sizeof(ss);
 	struct addr a;
 
-	if (uv_tcp_getsockname(&l->h.tcp, (struct sockaddr *)&ss, &len) != 0 || addr_from_sockaddr(&a, (struct sockaddr *)&ss) != OK)
+	if (uv_tcp_getsockname(&l->h.tcp, (struct sockaddr *)&ss, &len) != 0 ||
+	    addr_from_sockaddr(&a, (struct sockaddr *)&ss) != OK)
 		return 0;
 	return a.port;
 }
@@ -233,7 +239,8 @@ httpd_listen(struct httpd *d, const char *host, uint16_t port, uint16_t *real, s
 	int ret;
 
 	if (addr_parse_ip(&a, host, strlen(host)) != OK)
-		return fault_set(f, ERR_INVAL, "%s: '%s' is no IP address to listen on", d->o.name, host);
+		return fault_set(
+		    f, ERR_INVAL, "%s: '%s' is no IP address to listen on", d->o.name, host);
 	if ((e = check_local(d, &a, host, port, f)) != OK)
 		return e;
 	a.port = port;
@@ -246,13 +253,14 @@ httpd_listen(struct httpd *d, const char *host, uint16_t port, uint16_t *real, s
 		return fault_set(f, ERR_IO, "no socket for %s: %s", d->o.name, uv_strerror(ret));
 	}
 	listener_add(l);
-	ret = uv_tcp_bind(&l->h.tcp, (struct sockaddr *)&ss, a.family == ADDR_V6 ? UV_TCP_IPV6ONLY : 0);
+	ret = uv_tcp_bind(
+	    &l->h.tcp, (struct sockaddr *)&ss, a.family == ADDR_V6 ? UV_TCP_IPV6ONLY : 0);
 	if (ret == 0)
 		ret = uv_listen(&l->h.stream, BACKLOG, on_connection);
 	if (ret != 0) {
 		listener_undo(l);
-		return fault_set(f, ret == UV_EADDRINUSE ? ERR_BUSY : ERR_IO, "%s cannot listen on %s port %u: %s", d->o.name, host, port,
-		    uv_strerror(ret));
+		return fault_set(f, ret == UV_EADDRINUSE ? ERR_BUSY : ERR_IO,
+		    "%s cannot listen on %s port %u: %s", d->o.name, host, port, uv_strerror(ret));
 	}
 	if (real != NULL)
 		*real = real_port(l);
@@ -268,7 +276,8 @@ unix_is_alive(const char *path)
 	bool alive;
 	int fd;
 
-	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode) || text_copy(un.sun_path, sizeof(un.sun_path), path, strlen(path)) != OK)
+	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode) ||
+	    text_copy(un.sun_path, sizeof(un.sun_path), path, strlen(path)) != OK)
 		return false;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -287,7 +296,8 @@ httpd_listen_unix(struct httpd *d, const char *path, unsigned mode, struct fault
 	int ret;
 
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return fault_set(f, ERR_TOOBIG, "the socket path %s is too long for a unix socket", path);
+		return fault_set(
+		    f, ERR_TOOBIG, "the socket path %s is too long for a unix socket", path);
 	if (unix_is_alive(path))
 		return fault_set(f, ERR_BUSY, "another process answers on the socket %s", path);
 	if ((l = listener_new(d)) == NULL || uv_pipe_init(d->loop, &l->h.pipe, 0) != 0) {
@@ -304,8 +314,8 @@ httpd_listen_unix(struct httpd *d, const char *path, unsigned mode, struct fault
 		ret = uv_listen(&l->h.stream, BACKLOG, on_connection);
 	if (ret != 0) {
 		listener_undo(l);
-		return fault_set(f, ret == UV_EADDRINUSE ? ERR_BUSY : ERR_IO, "%s cannot listen on the socket %s: %s", d->o.name, path,
-		    uv_strerror(ret));
+		return fault_set(f, ret == UV_EADDRINUSE ? ERR_BUSY : ERR_IO,
+		    "%s cannot listen on the socket %s: %s", d->o.name, path, uv_strerror(ret));
 	}
 	return OK;
 }
@@ -361,14 +371,14 @@ httpd_close(struct httpd *d, uint64_t drain_ms, void (*closed)(void *ctx), void 
 	d->closed = closed;
 	d->closed_ctx = ctx;
 	d->drain_until = clock_mono_ms() + drain_ms;
-	d->handles++;                   /* so that the last close below does not free d under this function */
+	d->handles++; /* so that the last close below does not free d under this function */
 	for (l = d->listeners; l != NULL; l = l->next)
-		uv_close(&l->h.any, on_listener_closed);        /* libuv removes the unix socket's file */
+		uv_close(&l->h.any, on_listener_closed); /* libuv removes the unix socket's file */
 	d->listeners = NULL;
 	for (c = d->conns; c != NULL; c = next) {
 		next = c->next;
 		if (drain_ms > 0 && c->req == NULL && conn_queue(c) > 0)
-			conn_finish(c, false);          /* the end of an answer is still on its way */
+			conn_finish(c, false); /* the end of an answer is still on its way */
 		else if (drain_ms == 0 || !is_running(c))
 			conn_close(c, "server closes");
 	}

@@ -1,4 +1,5 @@
-/* httpd_accept.c - from a listener to a connection, or to a refusal: caps in total and per address, handshakes per source. */
+/* httpd_accept.c - from a listener to a connection, or to a refusal: caps in total and per address,
+ * handshakes per source. */
 #include "net/httpd_int.h"
 
 #include "base/clock.h"
@@ -26,7 +27,8 @@ refuse_reason(struct http_conn *c)
 	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
 		return "too many connections from this address";
 	c->counted = true;
-	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s, d->o.handshake_burst, clock_mono_ms()))
+	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s,
+				  d->o.handshake_burst, clock_mono_ms()))
 		return "too many handshakes from this address";
 	return NULL;
 }
@@ -34,12 +36,14 @@ refuse_reason(struct http_conn *c)
 static void
 refuse(struct http_conn *c, const char *why)
 {
-	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: "
+				   "close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 	uv_buf_t b = uv_buf_init((char *)(uintptr_t)busy, sizeof(busy) - 1);
 	char peer[ADDR_TEXT];
 
 	c->d->stats.refused++;
-	log_warn("http.refused", "server=%s peer=%s why=\"%s\"", c->d->o.name, addr_format_ip(peer, &c->peer), why);
+	log_warn("http.refused", "server=%s peer=%s why=\"%s\"", c->d->o.name,
+	    addr_format_ip(peer, &c->peer), why);
 	if (c->d->tls == NULL)
 		(void)uv_try_write(&c->h.stream, &b, 1);
 	conn_close(c, why);
@@ -49,7 +53,8 @@ refuse(struct http_conn *c, const char *why)
 static int
 init_handle(struct httpd *d, uv_handle_t *h, const struct http_listener *l)
 {
-	return l->h.any.type == UV_TCP ? uv_tcp_init(d->loop, (uv_tcp_t *)h) : uv_pipe_init(d->loop, (uv_pipe_t *)h, 0);
+	return l->h.any.type == UV_TCP ? uv_tcp_init(d->loop, (uv_tcp_t *)h)
+				       : uv_pipe_init(d->loop, (uv_pipe_t *)h, 0);
 }
 
 static void turn_away(struct http_listener *l);
@@ -68,7 +73,8 @@ on_spare_closed(uv_handle_t *h)
 	httpd_handle_gone(d);
 }
 
-/* libuv stops listening until a connection that it announced is taken: without memory the server's spare takes it and hangs up. */
+/* libuv stops listening until a connection that it announced is taken: without memory the server's
+ * spare takes it and hangs up. */
 static void
 turn_away(struct http_listener *l)
 {
@@ -97,7 +103,8 @@ find_peer(struct http_conn *c)
 	if (c->h.any.type != UV_TCP)
 		return;
 	(void)uv_tcp_nodelay(&c->h.tcp, 1);
-	if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&ss, &len) != 0 || addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
+	if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&ss, &len) != 0 ||
+	    addr_from_sockaddr(&c->peer, (struct sockaddr *)&ss) != OK)
 		c->peer.family = ADDR_NONE;
 }
 
@@ -134,7 +141,8 @@ conn_accept(struct http_listener *l)
 		conn_close(c, "client left");
 	else if ((why = refuse_reason(c)) != NULL)
 		refuse(c, why);
-	else if (http_parse_new(&c->parse) != OK || (d->tls != NULL && tls_new(&c->tls, d->tls) != OK))
+	else if (http_parse_new(&c->parse) != OK ||
+		 (d->tls != NULL && tls_new(&c->tls, d->tls) != OK))
 		conn_close(c, "no memory");
 	if (c->why != NULL)
 		return;

@@ -1,4 +1,5 @@
-/* httpd_conn.c - one connection: bytes in (plain or TLS), deadlines, closing. See httpd_int.h for who frees what. */
+/* httpd_conn.c - one connection: bytes in (plain or TLS), deadlines, closing. See httpd_int.h for
+ * who frees what. */
 #include "net/httpd_int.h"
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_AT LIMIT_HTTP_HEAD                     /* unparsed bytes held before reading stops */
+#define PAUSE_AT LIMIT_HTTP_HEAD /* unparsed bytes held before reading stops */
 
 /* --- closing --- */
 
@@ -54,10 +55,11 @@ conn_close(struct http_conn *c, const char *why)
 {
 	char peer[ADDR_TEXT];
 
-	if (c->why != NULL)             /* the first reason wins */
+	if (c->why != NULL) /* the first reason wins */
 		return;
 	c->why = why;
-	log_debug("http.close", "server=%s peer=%s why=\"%s\"", c->d->o.name, addr_format(peer, &c->peer), why);
+	log_debug("http.close", "server=%s peer=%s why=\"%s\"", c->d->o.name,
+	    addr_format(peer, &c->peer), why);
 	if (c->tls != NULL)
 		say_bye(c);
 	if (c->req != NULL && c->req->file != NULL) {
@@ -103,8 +105,8 @@ conn_phase(struct http_conn *c, enum http_phase phase)
 	case PH_LINGER:
 		c->due = now + HTTP_LINGER_MS;
 		break;
-	case PH_WAIT:                   /* the handler's time */
-	case PH_DRAIN:                  /* the write deadline watches */
+	case PH_WAIT:  /* the handler's time */
+	case PH_DRAIN: /* the write deadline watches */
 		break;
 	}
 }
@@ -114,11 +116,13 @@ phase_timeout(struct http_conn *c)
 {
 	struct http_req *r = c->req;
 
-	if (c->phase == PH_IDLE && conn_queue(c) > 0) {         /* still taking the last answer: the write deadline watches */
+	if (c->phase == PH_IDLE &&
+	    conn_queue(c) > 0) { /* still taking the last answer: the write deadline watches */
 		conn_phase(c, PH_IDLE);
 		return;
 	}
-	if (c->phase == PH_BODY && (moved_in(c) - c->due_mark >= HTTP_MIN_MOVE || (r != NULL && r->body_paused))) {
+	if (c->phase == PH_BODY &&
+	    (moved_in(c) - c->due_mark >= HTTP_MIN_MOVE || (r != NULL && r->body_paused))) {
 		conn_phase(c, PH_BODY);
 		return;
 	}
@@ -144,7 +148,8 @@ conn_tick(struct http_conn *c, uint64_t now_ms)
 		return;
 	if (!sending) {
 		c->write_due = 0;
-	} else if (c->write_due == 0 || (now_ms >= c->write_due && moved_out(c) - c->write_mark >= HTTP_MIN_MOVE)) {
+	} else if (c->write_due == 0 ||
+		   (now_ms >= c->write_due && moved_out(c) - c->write_mark >= HTTP_MIN_MOVE)) {
 		c->write_due = now_ms + c->d->o.write_ms;
 		c->write_mark = moved_out(c);
 	} else if (now_ms >= c->write_due) {
@@ -161,7 +166,8 @@ conn_tick(struct http_conn *c, uint64_t now_ms)
 static bool
 can_parse(const struct http_conn *c)
 {
-	if (c->why != NULL || c->phase == PH_DRAIN || c->phase == PH_LINGER || conn_queue(c) > HTTP_LOW_WATER)
+	if (c->why != NULL || c->phase == PH_DRAIN || c->phase == PH_LINGER ||
+	    conn_queue(c) > HTTP_LOW_WATER)
 		return false;
 	return c->req == NULL || (c->req->state == RQ_BODY && !c->req->body_paused);
 }
@@ -198,7 +204,7 @@ on_head(struct http_conn *c)
 		return;
 	r->state = RQ_BODY;
 	if ((r->route->flags & HTTP_STREAM_BODY) != 0) {
-		r->body_paused = true;          /* until http_body_stream */
+		r->body_paused = true; /* until http_body_stream */
 		req_run(r);
 	}
 	if (r->head->expect_continue && r->state == RQ_BODY)
@@ -213,7 +219,8 @@ on_body(struct http_conn *c)
 	const uint8_t *p = http_parse_chunk(c->parse, &n);
 
 	r->body_total += n;
-	if (r->body_total > r->route->body_max || (r->on_body == NULL && buf_append(&r->body, p, n) != OK))
+	if (r->body_total > r->route->body_max ||
+	    (r->on_body == NULL && buf_append(&r->body, p, n) != OK))
 		req_bad(c, 413, "the body is larger than this route takes");
 	else if (r->on_body != NULL)
 		r->on_body(r, p, n, false, r->on_body_ctx);
@@ -260,7 +267,7 @@ parse_bytes(struct http_conn *c, const uint8_t *p, size_t n)
 		case HTTPP_DONE:
 			if (c->req != NULL)
 				on_request(c);
-			else                    /* answered at its head already */
+			else /* answered at its head already */
 				conn_phase(c, PH_IDLE);
 			requests++;
 			break;
@@ -269,7 +276,7 @@ parse_bytes(struct http_conn *c, const uint8_t *p, size_t n)
 			break;
 		}
 		pos += used;
-		if (requests == LIMIT_HTTP_PIPELINE) {  /* the others' turn */
+		if (requests == LIMIT_HTTP_PIPELINE) { /* the others' turn */
 			httpd_later(c);
 			return pos;
 		}
@@ -294,12 +301,14 @@ on_plain(void *ctx, const uint8_t *p, size_t n)
 		conn_read(c, false);
 }
 
-/* A client that only closed its sending side still gets an answer that is on its way; who waits for one is gone. */
+/* A client that only closed its sending side still gets an answer that is on its way; who waits for
+ * one is gone. */
 static void
 client_left(struct http_conn *c)
 {
 	conn_read(c, false);
-	if (conn_queue(c) > 0 && (c->phase == PH_DRAIN || c->req == NULL || c->req->state == RQ_DONE)) {
+	if (conn_queue(c) > 0 &&
+	    (c->phase == PH_DRAIN || c->req == NULL || c->req->state == RQ_DONE)) {
 		conn_finish(c, false);
 		c->unread = false;
 	} else {
@@ -323,11 +332,11 @@ on_tls(struct http_conn *c, const uint8_t *p, size_t n)
 	}
 	if (shaking) {
 		c->d->stats.handshakes_failed++;
-		log_info("tls.refused", "server=%s peer=%s why=%s", c->d->o.name, addr_format_ip(peer, &c->peer),
-		    log_q(fault_text(tls_fault(c->tls))));
+		log_info("tls.refused", "server=%s peer=%s why=%s", c->d->o.name,
+		    addr_format_ip(peer, &c->peer), log_q(fault_text(tls_fault(c->tls))));
 	}
 	if (c->req == NULL)
-		conn_finish(c, true);           /* so that the client can read the alert */
+		conn_finish(c, true); /* so that the client can read the alert */
 	else
 		conn_close(c, "TLS broke");
 }

@@ -31,7 +31,8 @@ on_written(uv_write_t *w, int status)
 		httpd_later(c);
 }
 
-/* What the kernel does not take at once is copied: the caller's memory is free when this returns. */
+/* What the kernel does not take at once is copied: the caller's memory is free when this returns.
+ */
 static void
 send_raw(struct http_conn *c, const uv_buf_t *bufs, unsigned n)
 {
@@ -118,7 +119,8 @@ on_shutdown(uv_shutdown_t *s, int status)
 	free(s->data);
 }
 
-/* The last byte is with the kernel. A client that is still sending gets time to read the answer first. */
+/* The last byte is with the kernel. A client that is still sending gets time to read the answer
+ * first. */
 void
 conn_drained(struct http_conn *c, bool unread)
 {
@@ -137,7 +139,7 @@ conn_drained(struct http_conn *c, bool unread)
 	b->s.data = b;
 	conn_phase(c, PH_LINGER);
 	buf_free(&c->in);
-	httpd_later(c);                 /* reads on, and throws away */
+	httpd_later(c); /* reads on, and throws away */
 }
 
 void

@@ -20,13 +20,38 @@ status_title(int status)
 		int status;
 		const char *title;
 	} titles[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 206, "Partial Content" }, { 301, "Moved Permanently" },
-		{ 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
-		{ 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" },
-		{ 411, "Length Required" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
-		{ 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" }, { 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
-		{ 503, "Service Unavailable" }, { 505, "HTTP Version Not Supported" }, { 507, "Insufficient Storage" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 206, "Partial Content" },
+		{ 301, "Moved Permanently" },
+		{ 302, "Found" },
+		{ 303, "See Other" },
+		{ 304, "Not Modified" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 410, "Gone" },
+		{ 411, "Length Required" },
+		{ 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
+		{ 414, "URI Too Long" },
+		{ 415, "Unsupported Media Type" },
+		{ 416, "Range Not Satisfiable" },
+		{ 417, "Expectation Failed" },
+		{ 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
+		{ 505, "HTTP Version Not Supported" },
+		{ 507, "Insufficient Storage" },
 	};
 	size_t i;
 
@@ -41,15 +66,17 @@ static void
 date_text(char out[40])
 {
 	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+		"Sep", "Oct", "Nov", "Dec" };
 	time_t t = (time_t)(clock_wall_ms() / 1000);
 	struct tm tm;
 
 	out[0] = '\0';
 	if (gmtime_r(&t, &tm) == NULL)
 		return;
-	(void)snprintf(out, 40, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday, months[tm.tm_mon % 12],
-	    (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	(void)snprintf(out, 40, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7],
+	    tm.tm_mday, months[tm.tm_mon % 12], (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec);
 }
 
 /* --- heads --- */
@@ -66,7 +93,8 @@ is_clean(const char *s)
 void
 http_set(struct http_req *r, const char *name, const char *value)
 {
-	if (!is_clean(name) || !is_clean(value) || strchr(name, ':') != NULL || buf_printf(&r->extra, "%s: %s\r\n", name, value) != OK)
+	if (!is_clean(name) || !is_clean(value) || strchr(name, ':') != NULL ||
+	    buf_printf(&r->extra, "%s: %s\r\n", name, value) != OK)
 		log_warn("http.field", "name=%s why=\"control bytes or too long\"", log_q(name));
 }
 
@@ -91,7 +119,8 @@ head_length(struct http_req *r, struct buf *b, int status, uint64_t length)
 	if (status == 204 || (status >= 100 && status < 200))
 		return OK;
 	if (length != HTTP_LENGTH_UNKNOWN)
-		return status == 304 ? OK : buf_printf(b, "Content-Length: %" PRIu64 "\r\n", length);
+		return status == 304 ? OK
+				     : buf_printf(b, "Content-Length: %" PRIu64 "\r\n", length);
 	if (r->head->minor == 0) {
 		r->keep = false;
 		return OK;
@@ -185,7 +214,8 @@ answer_small(struct http_req *r, int status, const char *type, const void *body,
 	req_done(r);
 }
 
-/* A large body is kept and given piece by piece, so that TLS and slow clients never hold it twice. */
+/* A large body is kept and given piece by piece, so that TLS and slow clients never hold it twice.
+ */
 struct big {
 	size_t at, n;
 	char data[];
@@ -230,7 +260,8 @@ answer(struct http_req *r, int status, const char *type, const void *body, size_
 	if (!may_answer(r))
 		return;
 	if (n > LIMIT_HTTP_ANSWER) {
-		log_error("http.answer", "path=%s bytes=%zu why=\"larger than an answer may be\"", log_q(r->head->path), n);
+		log_error("http.answer", "path=%s bytes=%zu why=\"larger than an answer may be\"",
+		    log_q(r->head->path), n);
 		answer_small(r, 500, NULL, NULL, 0);
 	} else if (n > HTTP_LOW_WATER && !r->no_body) {
 		answer_big(r, status, type, body, n);
@@ -263,7 +294,9 @@ http_reply_json(struct http_req *r, int status, const cJSON *tree)
 static enum err
 problem_body(struct buf *b, int status, const char *code, const char *detail)
 {
-	enum err e = buf_printf(b, "{\"type\":\"about:blank\",\"status\":%d,\"title\":\"%s\",\"code\":", status, status_title(status));
+	enum err e = buf_printf(b,
+	    "{\"type\":\"about:blank\",\"status\":%d,\"title\":\"%s\",\"code\":", status,
+	    status_title(status));
 
 	if (e == OK)
 		e = json_quote(b, code, strlen(code));
@@ -281,7 +314,7 @@ answer_problem(struct http_req *r, int status, const char *code, const char *det
 
 	buf_init(&b, LIMIT_HTTP_HEAD);
 	if (problem_body(&b, status, code, detail) != OK)
-		buf_reset(&b);                  /* a status alone says enough */
+		buf_reset(&b); /* a status alone says enough */
 	answer(r, status, "application/problem+json", b.data, b.len);
 	buf_free(&b);
 }
@@ -305,16 +338,22 @@ req_bad(struct http_conn *c, int status, const char *reason)
 	struct buf b, body;
 	uv_buf_t v;
 
-	if (c->req != NULL) {           /* `owed` stays: a handler that has it hears of the end by cancel */
+	if (c->req != NULL) { /* `owed` stays: a handler that has it hears of the end by cancel */
 		c->req->keep = false;
-		answer_problem(c->req, status, status == 408 ? "timeout" : status == 413 ? "body-too-large" : "bad-request", reason);
+		answer_problem(c->req, status,
+		    status == 408   ? "timeout"
+		    : status == 413 ? "body-too-large"
+				    : "bad-request",
+		    reason);
 		return;
 	}
 	buf_init(&b, LIMIT_HTTP_HEAD);
 	buf_init(&body, LIMIT_HTTP_HEAD);
 	if (problem_body(&body, status, status == 408 ? "timeout" : "bad-request", reason) == OK &&
-	    buf_printf(&b, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: %zu\r\n\r\n%s", status,
-	        status_title(status), body.len, buf_text(&body)) == OK) {
+	    buf_printf(&b,
+		"HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: "
+		"application/problem+json\r\nContent-Length: %zu\r\n\r\n%s",
+		status, status_title(status), body.len, buf_text(&body)) == OK) {
 		v = uv_buf_init((char *)b.data, (unsigned)b.len);
 		conn_send(c, &v, 1);
 	}
@@ -326,12 +365,13 @@ req_bad(struct http_conn *c, int status, const char *reason)
 /* --- generated bodies --- */
 
 void
-http_stream(struct http_req *r, int status, const char *type, uint64_t length, const struct http_source *s, void *ctx)
+http_stream(struct http_req *r, int status, const char *type, uint64_t length,
+    const struct http_source *s, void *ctx)
 {
 	bool able = may_answer(r);
 
 	r->owed = false;
-	r->source = *s;                 /* stop is called in any case */
+	r->source = *s; /* stop is called in any case */
 	r->source_ctx = ctx;
 	r->left = length;
 	r->event_stream = type != NULL && text_starts(type, "text/event-stream");
@@ -349,7 +389,8 @@ http_stream(struct http_req *r, int status, const char *type, uint64_t length, c
 void
 req_proceed(struct http_req *r)
 {
-	if (r->state != RQ_STREAM || r->proceed_open || r->c->why != NULL || conn_queue(r->c) > HTTP_LOW_WATER)
+	if (r->state != RQ_STREAM || r->proceed_open || r->c->why != NULL ||
+	    conn_queue(r->c) > HTTP_LOW_WATER)
 		return;
 	r->proceed_open = true;
 	r->source.proceed(r, r->source_ctx);
@@ -386,7 +427,9 @@ http_stream_write(struct http_req *r, const void *p, size_t n, bool last)
 		return ERR_CLOSED;
 	if (r->left != HTTP_LENGTH_UNKNOWN) {
 		if (n > r->left || (last && n < r->left)) {
-			log_error("http.length", "path=%s why=\"the body has another length than promised\"", log_q(r->head->path));
+			log_error("http.length",
+			    "path=%s why=\"the body has another length than promised\"",
+			    log_q(r->head->path));
 			conn_close(r->c, "wrong length");
 			return ERR_TOOBIG;
 		}

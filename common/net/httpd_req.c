@@ -88,7 +88,8 @@ path_matches(const char *pattern, const char *path, struct capture *cap)
 static bool
 method_matches(const struct http_route *route, const char *method)
 {
-	return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+	return strcmp(route->method, method) == 0 ||
+	       (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
 static bool
@@ -126,7 +127,8 @@ allow_field(struct http_req *r, char *out, size_t size)
 
 		if (!path_matches(o->routes[i].path, r->head->path, &cap) || n + len + 3 > size)
 			continue;
-		n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? ", " : "", o->routes[i].method);
+		n += (size_t)snprintf(
+		    out + n, size - n, "%s%s", n > 0 ? ", " : "", o->routes[i].method);
 	}
 }
 
@@ -139,7 +141,8 @@ find_route(struct http_req *r)
 	size_t i;
 
 	for (i = 0; i < o->n_routes; i++) {
-		if (!method_matches(&o->routes[i], r->head->method) || !path_matches(o->routes[i].path, r->head->path, &cap))
+		if (!method_matches(&o->routes[i], r->head->method) ||
+		    !path_matches(o->routes[i].path, r->head->path, &cap))
 			continue;
 		r->route = &o->routes[i];
 		if (keep_params(r, r->route, &cap))
@@ -152,7 +155,8 @@ find_route(struct http_req *r)
 		http_problem(r, 404, "not-found", "there is nothing at this path");
 	} else {
 		http_set(r, "Allow", allow);
-		http_problem(r, 405, "method-not-allowed", "this path does not take the method %s", r->head->method);
+		http_problem(r, 405, "method-not-allowed", "this path does not take the method %s",
+		    r->head->method);
 	}
 	return false;
 }
@@ -175,9 +179,11 @@ check_local(struct http_req *r)
 	}
 	if (host == NULL || host[0] == '\0')
 		return true;
-	if (addr_parse_hostport(host, strlen(host), 80, false, name, &port, NULL) == OK && host_is_loopback(name))
+	if (addr_parse_hostport(host, strlen(host), 80, false, name, &port, NULL) == OK &&
+	    host_is_loopback(name))
 		return true;
-	http_problem(r, 403, "host-refused", "the Host field must name this PC: localhost, 127.0.0.1 or ::1");
+	http_problem(r, 403, "host-refused",
+	    "the Host field must name this PC: localhost, 127.0.0.1 or ::1");
 	return false;
 }
 
@@ -190,15 +196,19 @@ check_identity(struct http_req *r)
 	if ((flags & (HTTP_NEED_AGENT | HTTP_NEED_CONSOLE)) == 0)
 		return true;
 	if (id == NULL) {
-		http_problem(r, 401, "certificate-needed", "this path needs a client certificate of the fleet");
+		http_problem(r, 401, "certificate-needed",
+		    "this path needs a client certificate of the fleet");
 		return false;
 	}
-	if (!((flags & HTTP_NEED_AGENT) != 0 && id->role == PKI_AGENT) && !((flags & HTTP_NEED_CONSOLE) != 0 && id->role == PKI_CONSOLE)) {
-		http_problem(r, 403, "wrong-role", "a certificate of the role %s may not do this", pki_role_word(id->role));
+	if (!((flags & HTTP_NEED_AGENT) != 0 && id->role == PKI_AGENT) &&
+	    !((flags & HTTP_NEED_CONSOLE) != 0 && id->role == PKI_CONSOLE)) {
+		http_problem(r, 403, "wrong-role", "a certificate of the role %s may not do this",
+		    pki_role_word(id->role));
 		return false;
 	}
 	if ((flags & HTTP_EXPIRED_OK) == 0 && clock_wall_ms() > id->not_after) {
-		http_problem(r, 403, "certificate-expired", "the certificate has expired; it can only be renewed");
+		http_problem(r, 403, "certificate-expired",
+		    "the certificate has expired; it can only be renewed");
 		return false;
 	}
 	return true;
@@ -218,8 +228,10 @@ req_route(struct http_req *r)
 	}
 	if (!find_route(r) || !check_identity(r))
 		return false;
-	if (r->head->has_body && (r->route->body_max == 0 || r->head->content_length > r->route->body_max)) {
-		http_problem(r, 413, "body-too-large", "this path takes a body of at most %zu bytes", r->route->body_max);
+	if (r->head->has_body &&
+	    (r->route->body_max == 0 || r->head->content_length > r->route->body_max)) {
+		http_problem(r, 413, "body-too-large",
+		    "this path takes a body of at most %zu bytes", r->route->body_max);
 		return false;
 	}
 	r->body.max = r->route->body_max;
@@ -254,7 +266,8 @@ http_query(const struct http_req *r, const char *name)
 }
 
 enum err
-http_query_u64(const struct http_req *r, const char *name, uint64_t max, uint64_t dflt, uint64_t *out)
+http_query_u64(
+    const struct http_req *r, const char *name, uint64_t max, uint64_t dflt, uint64_t *out)
 {
 	const char *v = http_head_query(r->head, name);
 
@@ -352,7 +365,8 @@ http_on_cancel(struct http_req *r, void (*cancel)(struct http_req *, void *), vo
 /* --- streamed bodies --- */
 
 void
-http_body_stream(struct http_req *r, void (*data)(struct http_req *, const uint8_t *, size_t, bool, void *), void *ctx)
+http_body_stream(struct http_req *r,
+    void (*data)(struct http_req *, const uint8_t *, size_t, bool, void *), void *ctx)
 {
 	r->on_body = data;
 	r->on_body_ctx = ctx;

@@ -1,4 +1,5 @@
-/* peers.c - see peers.h. A chained hash table; an entry lives while it has connections or an unfilled bucket. */
+/* peers.c - see peers.h. A chained hash table; an entry lives while it has connections or an
+ * unfilled bucket. */
 #include "net/peers.h"
 
 #include "base/limits.h"
@@ -13,16 +14,17 @@ struct peer {
 	struct peer *next;
 	uint8_t key[17];
 	uint32_t count;
-	uint64_t tokens_milli;   /* thousandths of a token, so that slow refills do not round to nothing */
-	uint64_t filled_ms;      /* when tokens_milli was right; 0: bucket never used */
-	uint64_t full_ms;        /* when the bucket will be full again */
+	uint64_t
+	    tokens_milli; /* thousandths of a token, so that slow refills do not round to nothing */
+	uint64_t filled_ms; /* when tokens_milli was right; 0: bucket never used */
+	uint64_t full_ms;   /* when the bucket will be full again */
 };
 
 struct peers {
 	struct peer *buckets[BUCKETS];
-	struct peer crowd;       /* everybody past LIMIT_PEERS */
+	struct peer crowd; /* everybody past LIMIT_PEERS */
 	size_t n, next_sweep;
-	uint64_t seed;           /* so that nobody can aim at one chain */
+	uint64_t seed; /* so that nobody can aim at one chain */
 };
 
 enum err
@@ -103,7 +105,8 @@ sweep_chain(struct peers *p, size_t b, uint64_t now_ms)
 	}
 }
 
-/* One chain for each token taken: the whole table is looked through once in BUCKETS calls, whoever calls. */
+/* One chain for each token taken: the whole table is looked through once in BUCKETS calls, whoever
+ * calls. */
 static void
 sweep_some(struct peers *p, uint64_t now_ms)
 {
@@ -162,7 +165,7 @@ peers_leave(struct peers *p, const struct addr *a)
 	uint8_t key[17];
 
 	if (e == NULL || e->count == 0)
-		e = &p->crowd;          /* entered while the table was full */
+		e = &p->crowd; /* entered while the table was full */
 	if (e->count > 0)
 		e->count--;
 	peer_key(key, a);
@@ -192,7 +195,8 @@ peers_take(struct peers *p, const struct addr *a, uint32_t per_s, uint32_t burst
 		e->tokens_milli = full;
 	} else {
 		earned = now_ms > e->filled_ms ? (now_ms - e->filled_ms) * per_s : 0;
-		e->tokens_milli = earned >= full - e->tokens_milli ? full : e->tokens_milli + earned;
+		e->tokens_milli =
+		    earned >= full - e->tokens_milli ? full : e->tokens_milli + earned;
 	}
 	e->filled_ms = now_ms > 0 ? now_ms : 1;
 	granted = e->tokens_milli >= 1000;

@@ -10,7 +10,8 @@ void
 pki_sha256(uint8_t out[PKI_SHA256], const void *p, size_t n)
 {
 	/* Cannot fail for SHA-256; zeros would match nothing if it did. */
-	if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), n > 0 ? p : (const void *)"", n, out) != 0)
+	if (mbedtls_md(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), n > 0 ? p : (const void *)"",
+		n, out) != 0)
 		memset(out, 0, PKI_SHA256);
 }
 
@@ -20,7 +21,8 @@ pki_hmac_sha256(uint8_t out[PKI_SHA256], const void *key, size_t key_len, const 
 	const mbedtls_md_info_t *md = mbedtls_md_info_from_type(MBEDTLS_MD_SHA256);
 
 	/* On a failure (memory) the result must not be a value that an attacker can predict. */
-	if (mbedtls_md_hmac(md, key, key_len, n > 0 ? p : (const void *)"", n, out) != 0 && pki_random(out, PKI_SHA256) != OK)
+	if (mbedtls_md_hmac(md, key, key_len, n > 0 ? p : (const void *)"", n, out) != 0 &&
+	    pki_random(out, PKI_SHA256) != OK)
 		memset(out, 0, PKI_SHA256);
 }
 

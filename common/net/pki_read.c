@@ -12,7 +12,8 @@
 #include <string.h>
 #include <uv.h>
 
-#define SAN_URI (MBEDTLS_ASN1_CONTEXT_SPECIFIC | 6)   /* GeneralName [6] IA5String, RFC 5280 4.2.1.6 */
+#define SAN_URI                                                                                    \
+	(MBEDTLS_ASN1_CONTEXT_SPECIFIC | 6) /* GeneralName [6] IA5String, RFC 5280 4.2.1.6 */
 #define SCHEME "atalaia://"
 
 const char *
@@ -29,8 +30,9 @@ pki_is_name(const char *p, size_t n)
 	if (n == 0 || n >= PKI_NAME)
 		return false;
 	for (i = 0; i < n; i++)
-		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= '0' && p[i] <= '9') || p[i] == '-' || p[i] == '_' ||
-		        (p[i] == '.' && i > 0)))
+		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') ||
+			(p[i] >= '0' && p[i] <= '9') || p[i] == '-' || p[i] == '_' ||
+			(p[i] == '.' && i > 0)))
 			return false;
 	return true;
 }
@@ -56,8 +58,9 @@ pki_mbed_fault(struct fault *f, enum err e, int ret, const char *what)
 bool
 pki_is_p256(const mbedtls_pk_context *pk)
 {
-	return (mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECKEY || mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECDSA) &&
-	    mbedtls_pk_ec(*pk)->MBEDTLS_PRIVATE(grp).id == MBEDTLS_ECP_DP_SECP256R1;
+	return (mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECKEY ||
+		   mbedtls_pk_get_type(pk) == MBEDTLS_PK_ECDSA) &&
+	       mbedtls_pk_ec(*pk)->MBEDTLS_PRIVATE(grp).id == MBEDTLS_ECP_DP_SECP256R1;
 }
 
 enum err
@@ -67,10 +70,12 @@ pki_parse_chain(mbedtls_x509_crt *crt, const char *pem, struct fault *f)
 	int ret;
 
 	if (n > LIMIT_PEM)
-		return fault_set(f, ERR_TOOBIG, "a certificate file is longer than %d bytes", LIMIT_PEM);
+		return fault_set(
+		    f, ERR_TOOBIG, "a certificate file is longer than %d bytes", LIMIT_PEM);
 	ret = mbedtls_x509_crt_parse(crt, (const unsigned char *)pem, n + 1);
 	if (ret > 0)
-		return fault_set(f, ERR_PARSE, "%d of the certificates in a PEM text cannot be read", ret);
+		return fault_set(
+		    f, ERR_PARSE, "%d of the certificates in a PEM text cannot be read", ret);
 	return ret == 0 ? OK : pki_mbed_fault(f, ERR_PARSE, ret, "no PEM certificate can be read");
 }
 
@@ -81,13 +86,15 @@ pki_parse_key(mbedtls_pk_context *pk, const char *pem, struct fault *f)
 
 	if (ret != 0)
 		return pki_mbed_fault(f, ERR_PARSE, ret, "no PEM private key can be read");
-	return pki_is_p256(pk) ? OK : fault_set(f, ERR_UNSUPPORTED, "the private key is not of type ECDSA P-256");
+	return pki_is_p256(pk)
+		   ? OK
+		   : fault_set(f, ERR_UNSUPPORTED, "the private key is not of type ECDSA P-256");
 }
 
 static bool
 is_pem(const uint8_t *p, size_t n)
 {
-	return n > 0 && p[0] != 0x30;                /* DER begins with SEQUENCE */
+	return n > 0 && p[0] != 0x30; /* DER begins with SEQUENCE */
 }
 
 enum err
@@ -102,7 +109,8 @@ pki_pem_to_der(struct buf *der, const char *pem, size_t n, struct fault *f)
 	if (text_copy(text, sizeof(text), pem, n) != OK || strlen(text) != n)
 		return fault_set(f, ERR_PARSE, "a certificate text is too long or holds a NUL");
 	mbedtls_pem_init(&ctx);
-	ret = mbedtls_pem_read_buffer(&ctx, "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----", (const unsigned char *)text, NULL, 0, &used);
+	ret = mbedtls_pem_read_buffer(&ctx, "-----BEGIN CERTIFICATE-----",
+	    "-----END CERTIFICATE-----", (const unsigned char *)text, NULL, 0, &used);
 	if (ret != 0)
 		e = pki_mbed_fault(f, ERR_PARSE, ret, "no PEM certificate can be read");
 	else
@@ -136,7 +144,8 @@ pki_time_ms(const mbedtls_x509_time *t)
 	char text[CLOCK_TEXT];
 	int64_t ms;
 
-	(void)snprintf(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)t->year % 10000, (unsigned)t->mon % 100, (unsigned)t->day % 100,
+	(void)snprintf(text, sizeof(text), "%04u-%02u-%02uT%02u:%02u:%02uZ",
+	    (unsigned)t->year % 10000, (unsigned)t->mon % 100, (unsigned)t->day % 100,
 	    (unsigned)t->hour % 100, (unsigned)t->min % 100, (unsigned)t->sec % 100);
 	return clock_parse(text, strlen(text), &ms) == OK ? ms : INT64_MIN;
 }
@@ -152,15 +161,19 @@ parse_uri(struct pki_identity *out, const char *p, size_t n)
 		return false;
 	p += scheme;
 	slash = memchr(p, '/', (size_t)(end - p));
-	if (slash == NULL || !pki_is_name(p, (size_t)(slash - p)) || text_copy(out->org, sizeof(out->org), p, (size_t)(slash - p)) != OK)
+	if (slash == NULL || !pki_is_name(p, (size_t)(slash - p)) ||
+	    text_copy(out->org, sizeof(out->org), p, (size_t)(slash - p)) != OK)
 		return false;
 	p = slash + 1;
 	slash = memchr(p, '/', (size_t)(end - p));
 	if (slash == NULL)
 		return false;
-	out->role = text_eq(p, (size_t)(slash - p), "agent") ? PKI_AGENT : text_eq(p, (size_t)(slash - p), "console") ? PKI_CONSOLE : PKI_NONE;
+	out->role = text_eq(p, (size_t)(slash - p), "agent")	 ? PKI_AGENT
+		    : text_eq(p, (size_t)(slash - p), "console") ? PKI_CONSOLE
+								 : PKI_NONE;
 	p = slash + 1;
-	return out->role != PKI_NONE && pki_is_name(p, (size_t)(end - p)) && text_copy(out->name, sizeof(out->name), p, (size_t)(end - p)) == OK;
+	return out->role != PKI_NONE && pki_is_name(p, (size_t)(end - p)) &&
+	       text_copy(out->name, sizeof(out->name), p, (size_t)(end - p)) == OK;
 }
 
 static enum err
@@ -173,13 +186,16 @@ read_san(struct pki_identity *out, const mbedtls_x509_crt *crt, struct fault *f)
 		if (s->buf.p == NULL || s->buf.tag != SAN_URI)
 			continue;
 		if (uri != NULL)
-			return fault_set(f, ERR_AUTH, "the certificate names more than one identity");
+			return fault_set(
+			    f, ERR_AUTH, "the certificate names more than one identity");
 		uri = &s->buf;
 	}
 	if (uri == NULL)
-		return fault_set(f, ERR_AUTH, "the certificate names no fleet identity (URI SAN " SCHEME "org/role/name)");
+		return fault_set(f, ERR_AUTH,
+		    "the certificate names no fleet identity (URI SAN " SCHEME "org/role/name)");
 	if (!parse_uri(out, (const char *)uri->p, uri->len))
-		return fault_set(f, ERR_AUTH, "the certificate's URI SAN is no fleet identity (" SCHEME "org/role/name)");
+		return fault_set(f, ERR_AUTH,
+		    "the certificate's URI SAN is no fleet identity (" SCHEME "org/role/name)");
 	return OK;
 }
 
@@ -200,7 +216,8 @@ read_serial(struct pki_identity *out, const mbedtls_x509_crt *crt, struct fault 
 		n--;
 	}
 	if (n == 0 || n > 20)
-		return fault_set(f, ERR_PARSE, "the certificate's serial number is longer than 20 bytes");
+		return fault_set(
+		    f, ERR_PARSE, "the certificate's serial number is longer than 20 bytes");
 	text_hex(out->serial, p, n);
 	return OK;
 }
@@ -217,8 +234,10 @@ pki_identity_of(struct pki_identity *out, const mbedtls_x509_crt *crt, struct fa
 		return fault_set(f, ERR_PARSE, "the certificate's validity is no real date");
 	pki_sha256(out->spki_sha256, crt->pk_raw.p, crt->pk_raw.len);
 	pki_sha256(out->cert_sha256, crt->raw.p, crt->raw.len);
-	out->server_auth = has_eku(crt, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH));
-	out->client_auth = has_eku(crt, MBEDTLS_OID_CLIENT_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH));
+	out->server_auth =
+	    has_eku(crt, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH));
+	out->client_auth =
+	    has_eku(crt, MBEDTLS_OID_CLIENT_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH));
 	e = read_serial(out, crt, f);
 	return e == OK ? read_san(out, crt, f) : e;
 }

@@ -60,7 +60,8 @@ put_extras(struct der *d, const struct pki_grant *g, struct fault *f)
 		put_name(d, NAME_IP, a.ip, a.family == ADDR_V4 ? 4 : 16);
 	}
 	for (s = g->dns; s != NULL && *s != NULL; s++) {
-		if (addr_parse_hostport(*s, strlen(*s), 0, true, host, &port, NULL) != OK || strcmp(host, *s) != 0)
+		if (addr_parse_hostport(*s, strlen(*s), 0, true, host, &port, NULL) != OK ||
+		    strcmp(host, *s) != 0)
 			return fault_set(f, ERR_INVAL, "'%.60s' is no host name", *s);
 		put_name(d, NAME_DNS, host, strlen(host));
 	}
@@ -68,14 +69,16 @@ put_extras(struct der *d, const struct pki_grant *g, struct fault *f)
 }
 
 int
-pki_san_write(uint8_t *room, size_t size, uint8_t **start, const struct pki_grant *g, struct fault *f)
+pki_san_write(
+    uint8_t *room, size_t size, uint8_t **start, const struct pki_grant *g, struct fault *f)
 {
 	struct der d = { .p = room + size, .room = room };
 	char uri[2 * PKI_NAME + 32];
 
 	if (put_extras(&d, g, f) != OK)
 		return MBEDTLS_ERR_ASN1_INVALID_DATA;
-	(void)snprintf(uri, sizeof(uri), "atalaia://%s/%s/%s", g->org, pki_role_word(g->role), g->name);
+	(void)snprintf(
+	    uri, sizeof(uri), "atalaia://%s/%s/%s", g->org, pki_role_word(g->role), g->name);
 	put_name(&d, NAME_URI, uri, strlen(uri));
 	put_header(&d, (size_t)d.len, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE);
 	*start = d.p;
@@ -88,9 +91,11 @@ pki_eku_write(uint8_t *room, size_t size, uint8_t **start, bool server, bool cli
 	struct der d = { .p = room + size, .room = room };
 
 	if (client)
-		put(&d, mbedtls_asn1_write_oid(&d.p, room, MBEDTLS_OID_CLIENT_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)));
+		put(&d, mbedtls_asn1_write_oid(&d.p, room, MBEDTLS_OID_CLIENT_AUTH,
+			    MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)));
 	if (server && d.error == 0)
-		put(&d, mbedtls_asn1_write_oid(&d.p, room, MBEDTLS_OID_SERVER_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)));
+		put(&d, mbedtls_asn1_write_oid(&d.p, room, MBEDTLS_OID_SERVER_AUTH,
+			    MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)));
 	put_header(&d, (size_t)d.len, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE);
 	*start = d.p;
 	return d.error != 0 ? d.error : d.len;

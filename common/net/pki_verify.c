@@ -1,4 +1,5 @@
-/* pki_verify.c - whom to believe; see pki.h. mbedTLS builds the chain and checks signatures; times, pins, identity and revocation are judged here. */
+/* pki_verify.c - whom to believe; see pki.h. mbedTLS builds the chain and checks signatures; times,
+ * pins, identity and revocation are judged here. */
 #include "net/pki_x509.h"
 
 #include "base/clock.h"
@@ -12,7 +13,8 @@
 #define TIME_FLAGS (MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE)
 
 const mbedtls_x509_crt_profile pki_profile = {
-	MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
+	MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) | MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) |
+	    MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
 	MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECKEY) | MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECDSA),
 	MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP256R1),
 	0,
@@ -41,7 +43,8 @@ copy_revoked(struct pki_anchor *a, const struct pki_trust *t)
 		return ERR_NOMEM;
 	a->n_revoked = t->n_revoked;
 	for (i = 0; i < t->n_revoked; i++)
-		if (text_copy(a->revoked[i], PKI_SERIAL, t->revoked[i], strlen(t->revoked[i])) != OK)
+		if (text_copy(a->revoked[i], PKI_SERIAL, t->revoked[i], strlen(t->revoked[i])) !=
+		    OK)
 			return ERR_TOOBIG;
 	return OK;
 }
@@ -72,7 +75,8 @@ pki_anchor_new(struct pki_anchor **out, const struct pki_trust *t, struct fault 
 	a->grace_ms = t->expired_grace_ms;
 	e = t->ca_pem != NULL ? pki_parse_chain(&a->cas, t->ca_pem, f) : OK;
 	if (e == OK && (e = copy_pins(a, t)) == OK && (e = copy_revoked(a, t)) != OK)
-		(void)fault_set(f, e, "a revoked serial number is longer than %d digits", PKI_SERIAL - 1);
+		(void)fault_set(
+		    f, e, "a revoked serial number is longer than %d digits", PKI_SERIAL - 1);
 	if (e != OK) {
 		(void)fault_set(f, e, "a trust list cannot be built");
 		pki_anchor_free(a);
@@ -105,12 +109,16 @@ judge_time(const struct pki_judge *j, const struct pki_identity *id)
 	clock_format_s(now, j->now_ms);
 	if (j->now_ms < id->not_before) {
 		span_text(since, sizeof(since), id->not_before - j->now_ms);
-		return fault_set(j->fault, ERR_EXPIRED, "the certificate of %s '%s' is not valid for another %s: is the clock of this PC right (%s)?",
+		return fault_set(j->fault, ERR_EXPIRED,
+		    "the certificate of %s '%s' is not valid for another %s: is the clock of this "
+		    "PC right (%s)?",
 		    pki_role_word(id->role), id->name, since, now);
 	}
 	if (j->now_ms > id->not_after && j->now_ms - id->not_after > j->anchor->grace_ms) {
 		span_text(since, sizeof(since), j->now_ms - id->not_after);
-		return fault_set(j->fault, ERR_EXPIRED, "the certificate of %s '%s' expired %s ago (by this PC's clock, %s): renew or enrol it again",
+		return fault_set(j->fault, ERR_EXPIRED,
+		    "the certificate of %s '%s' expired %s ago (by this PC's clock, %s): renew or "
+		    "enrol it again",
 		    pki_role_word(id->role), id->name, since, now);
 	}
 	return OK;
@@ -123,20 +131,25 @@ judge_identity(const struct pki_judge *j, const struct pki_identity *id)
 	size_t i;
 
 	if (x->role != PKI_NONE && id->role != x->role)
-		return fault_set(j->fault, ERR_AUTH, "the peer is the %s '%s', but a certificate of the role %s is needed here",
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer is the %s '%s', but a certificate of the role %s is needed here",
 		    pki_role_word(id->role), id->name, pki_role_word(x->role));
 	if (x->org != NULL && strcmp(x->org, id->org) != 0)
-		return fault_set(j->fault, ERR_AUTH, "the peer belongs to the organisation '%s', not to '%s'", id->org, x->org);
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer belongs to the organisation '%s', not to '%s'", id->org, x->org);
 	if (x->name != NULL && strcmp(x->name, id->name) != 0)
-		return fault_set(j->fault, ERR_AUTH, "the peer is the %s '%s', not '%s': has the address changed hands?",
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer is the %s '%s', not '%s': has the address changed hands?",
 		    pki_role_word(id->role), id->name, x->name);
 	if (x->server ? !id->server_auth : !id->client_auth)
-		return fault_set(j->fault, ERR_AUTH, "the certificate of %s '%s' lacks the extended key usage %s", pki_role_word(id->role), id->name,
-		    x->server ? "serverAuth" : "clientAuth");
+		return fault_set(j->fault, ERR_AUTH,
+		    "the certificate of %s '%s' lacks the extended key usage %s",
+		    pki_role_word(id->role), id->name, x->server ? "serverAuth" : "clientAuth");
 	for (i = 0; i < j->anchor->n_revoked; i++)
 		if (strcmp(j->anchor->revoked[i], id->serial) == 0)
-			return fault_set(j->fault, ERR_AUTH, "the certificate of %s '%s' (serial %s) is revoked", pki_role_word(id->role), id->name,
-			    id->serial);
+			return fault_set(j->fault, ERR_AUTH,
+			    "the certificate of %s '%s' (serial %s) is revoked",
+			    pki_role_word(id->role), id->name, id->serial);
 	return OK;
 }
 
@@ -148,15 +161,23 @@ judge_leaf(const struct pki_judge *j, const mbedtls_x509_crt *leaf, struct pki_i
 
 	if ((j->flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
 		(void)mbedtls_x509_dn_gets(issuer, sizeof(issuer), &leaf->issuer);
-		return fault_set(j->fault, ERR_AUTH, "the peer's certificate (issued by '%.100s') is not from a CA trusted here: wrong server, or enrolled elsewhere",
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer's certificate (issued by '%.100s') is not from a CA trusted here: "
+		    "wrong server, or enrolled elsewhere",
 		    issuer);
 	}
 	if (j->flags != 0)
-		return fault_set(j->fault, ERR_AUTH, "the peer's certificate uses a key, curve or signature that is not accepted (flags 0x%x)", j->flags);
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer's certificate uses a key, curve or signature that is not accepted "
+		    "(flags 0x%x)",
+		    j->flags);
 	if (j->ca_expired)
-		return fault_set(j->fault, ERR_EXPIRED, "the CA's own certificate is outside its validity: check the clock, or rotate the CA");
+		return fault_set(j->fault, ERR_EXPIRED,
+		    "the CA's own certificate is outside its validity: check the clock, or rotate "
+		    "the CA");
 	if (leaf->MBEDTLS_PRIVATE(ca_istrue) != 0 || !pki_is_p256(&leaf->pk))
-		return fault_set(j->fault, ERR_AUTH, "the peer presents a CA certificate or a key that is not P-256");
+		return fault_set(j->fault, ERR_AUTH,
+		    "the peer presents a CA certificate or a key that is not P-256");
 	if ((e = pki_identity_of(id, leaf, j->fault)) != OK)
 		return e;
 	if ((e = judge_time(j, id)) != OK)
@@ -170,13 +191,15 @@ pki_judge_cert(void *judge, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 	struct pki_judge *j = judge;
 	struct pki_identity id;
 
-	/* Only the two time flags are ours to take away; the rest stays and is fatal at the leaf. */
+	/* Only the two time flags are ours to take away; the rest stays and is fatal at the leaf.
+	 */
 	*flags &= ~(uint32_t)TIME_FLAGS;
 	j->flags |= *flags;
 	if (depth > 0) {
 		int64_t from = pki_time_ms(&crt->valid_from), to = pki_time_ms(&crt->valid_to);
 
-		j->ca_expired |= from == INT64_MIN || to == INT64_MIN || j->now_ms < from || j->now_ms > to;
+		j->ca_expired |=
+		    from == INT64_MIN || to == INT64_MIN || j->now_ms < from || j->now_ms > to;
 		return 0;
 	}
 	j->judged = true;
@@ -192,7 +215,8 @@ pki_judge_cert(void *judge, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 
 /* The CA in chain[1..] whose key is pinned, as a list of its own. */
 static enum err
-pinned_ca(mbedtls_x509_crt *out, const struct pki_anchor *a, const mbedtls_x509_crt *chain, struct fault *f)
+pinned_ca(mbedtls_x509_crt *out, const struct pki_anchor *a, const mbedtls_x509_crt *chain,
+    struct fault *f)
 {
 	const mbedtls_x509_crt *c;
 	uint8_t spki[PKI_SHA256];
@@ -202,16 +226,22 @@ pinned_ca(mbedtls_x509_crt *out, const struct pki_anchor *a, const mbedtls_x509_
 		pki_sha256(spki, c->pk_raw.p, c->pk_raw.len);
 		for (i = 0; i < a->n_pins; i++)
 			if (memcmp(spki, a->pins[i], sizeof(spki)) == 0)
-				return mbedtls_x509_crt_parse_der(out, c->raw.p, c->raw.len) == 0 ? OK : ERR_NOMEM;
+				return mbedtls_x509_crt_parse_der(out, c->raw.p, c->raw.len) == 0
+					   ? OK
+					   : ERR_NOMEM;
 	}
-	return fault_set(f, ERR_AUTH, "the server shows no CA with the key that the token or configuration pins: wrong server, or a man in the middle");
+	return fault_set(f, ERR_AUTH,
+	    "the server shows no CA with the key that the token or configuration pins: wrong "
+	    "server, or a man in the middle");
 }
 
 enum err
-pki_anchor_check(const struct pki_anchor *a, const struct pki_expect *x, mbedtls_x509_crt *chain, int64_t now_ms, struct pki_identity *out,
-    struct fault *f)
+pki_anchor_check(const struct pki_anchor *a, const struct pki_expect *x, mbedtls_x509_crt *chain,
+    int64_t now_ms, struct pki_identity *out, struct fault *f)
 {
-	struct pki_judge j = { .anchor = a, .expect = *x, .now_ms = now_ms, .out = out, .fault = f };
+	struct pki_judge j = {
+		.anchor = a, .expect = *x, .now_ms = now_ms, .out = out, .fault = f
+	};
 	mbedtls_x509_crt pinned, *cas = (mbedtls_x509_crt *)(uintptr_t)&a->cas;
 	uint32_t flags = 0;
 	enum err e = OK;
@@ -228,19 +258,21 @@ pki_anchor_check(const struct pki_anchor *a, const struct pki_expect *x, mbedtls
 		e = fault_set(f, ERR_AUTH, "no CA is trusted here yet");
 	}
 	if (e == OK) {
-		ret = mbedtls_x509_crt_verify_with_profile(chain, cas, NULL, &pki_profile, NULL, &flags, pki_judge_cert, &j);
+		ret = mbedtls_x509_crt_verify_with_profile(
+		    chain, cas, NULL, &pki_profile, NULL, &flags, pki_judge_cert, &j);
 		if (j.judged)
 			e = j.verdict;
 		if (e == OK && (ret != 0 || !j.judged))
-			e = pki_mbed_fault(f, ERR_AUTH, ret, "the peer's certificate chain cannot be verified");
+			e = pki_mbed_fault(
+			    f, ERR_AUTH, ret, "the peer's certificate chain cannot be verified");
 	}
 	mbedtls_x509_crt_free(&pinned);
 	return e;
 }
 
 enum err
-pki_verify(const struct pki_trust *t, const struct pki_expect *x, const struct pki_der *chain, size_t n, int64_t now_ms, struct pki_identity *out,
-    struct fault *f)
+pki_verify(const struct pki_trust *t, const struct pki_expect *x, const struct pki_der *chain,
+    size_t n, int64_t now_ms, struct pki_identity *out, struct fault *f)
 {
 	struct pki_anchor *a;
 	mbedtls_x509_crt crt;
@@ -249,14 +281,18 @@ pki_verify(const struct pki_trust *t, const struct pki_expect *x, const struct p
 
 	memset(out, 0, sizeof(*out));
 	if (n == 0 || n > LIMIT_CHAIN)
-		return fault_set(f, ERR_AUTH, "the peer sent %zu certificates; 1 to %d are accepted", n, LIMIT_CHAIN);
+		return fault_set(f, ERR_AUTH,
+		    "the peer sent %zu certificates; 1 to %d are accepted", n, LIMIT_CHAIN);
 	mbedtls_x509_crt_init(&crt);
 	e = pki_anchor_new(&a, t, f);
 	for (i = 0; i < n && e == OK; i++) {
-		int ret = chain[i].n <= LIMIT_PEM ? mbedtls_x509_crt_parse_der(&crt, chain[i].p, chain[i].n) : -1;
+		int ret = chain[i].n <= LIMIT_PEM
+			      ? mbedtls_x509_crt_parse_der(&crt, chain[i].p, chain[i].n)
+			      : -1;
 
 		if (ret != 0)
-			e = pki_mbed_fault(f, ERR_PARSE, ret, "a certificate of the peer cannot be read");
+			e = pki_mbed_fault(
+			    f, ERR_PARSE, ret, "a certificate of the peer cannot be read");
 	}
 	if (e == OK)
 		e = pki_anchor_check(a, x, &crt, now_ms, out, f);

@@ -1,4 +1,5 @@
-/* tls.c - see tls.h. mbedTLS reads from the slice that tls_feed was given and writes into tls_out: no socket, no copy of the input. */
+/* tls.c - see tls.h. mbedTLS reads from the slice that tls_feed was given and writes into tls_out:
+ * no socket, no copy of the input. */
 #include "net/tls.h"
 
 #include "base/clock.h"
@@ -8,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAIN_PIECE 16384       /* the largest record's content */
+#define PLAIN_PIECE 16384 /* the largest record's content */
 
 struct tls {
 	mbedtls_ssl_context ssl;
 	struct tls_config *config;
 	enum tls_state state;
 	struct buf out;
-	const uint8_t *in;          /* what is left of the slice being fed */
+	const uint8_t *in; /* what is left of the slice being fed */
 	size_t in_len;
-	struct pki_judge judge;     /* of the certificate in a full handshake */
+	struct pki_judge judge; /* of the certificate in a full handshake */
 	struct pki_identity peer;
 	bool has_peer, resumed;
 	struct fault fault;
@@ -46,7 +47,8 @@ bio_recv(void *ctx, unsigned char *p, size_t n)
 	return (int)n;
 }
 
-/* In the handshake: the judge first, then the owner's hook. Both refusals are fatal whatever the authentication mode. */
+/* In the handshake: the judge first, then the owner's hook. Both refusals are fatal whatever the
+ * authentication mode. */
 static int
 judge_peer(void *ctx, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
@@ -72,7 +74,9 @@ tls_new(struct tls **out, struct tls_config *c)
 	mbedtls_ssl_init(&t->ssl);
 	buf_init(&t->out, LIMIT_TLS_PLAIN);
 	t->config = tls_config_ref(c);
-	t->judge = (struct pki_judge){ .anchor = c->anchor, .expect = c->expect, .out = &t->peer, .fault = &t->fault };
+	t->judge = (struct pki_judge){
+		.anchor = c->anchor, .expect = c->expect, .out = &t->peer, .fault = &t->fault
+	};
 	ret = mbedtls_ssl_setup(&t->ssl, &c->conf);
 	if (ret != 0) {
 		tls_free(t);
@@ -105,7 +109,8 @@ fail(struct tls *t, enum err e, int ret, const char *what)
 	return pki_mbed_fault(&t->fault, e, ret, what);
 }
 
-/* A client always, a server when the session was resumed: the certificate is judged here, before any plain byte. */
+/* A client always, a server when the session was resumed: the certificate is judged here, before
+ * any plain byte. */
 static enum err
 judge_after(struct tls *t)
 {
@@ -120,7 +125,8 @@ judge_after(struct tls *t)
 		return fault_set(&t->fault, ERR_AUTH, "the peer showed no certificate");
 	}
 	t->resumed = !t->config->client;
-	e = pki_anchor_check(t->config->anchor, &t->config->expect, (mbedtls_x509_crt *)(uintptr_t)crt, clock_wall_ms(), &t->peer, &t->fault);
+	e = pki_anchor_check(t->config->anchor, &t->config->expect,
+	    (mbedtls_x509_crt *)(uintptr_t)crt, clock_wall_ms(), &t->peer, &t->fault);
 	if (e == OK && !tls_config_admits(t->config, &t->peer, &t->fault))
 		e = ERR_AUTH;
 	t->judge.judged = true;
@@ -136,10 +142,13 @@ handshake(struct tls *t)
 	if (ret == MBEDTLS_ERR_SSL_WANT_READ)
 		return OK;
 	if (ret != 0)
-		return fail(t, t->judge.judged && t->judge.verdict != OK ? t->judge.verdict : ERR_AUTH, ret, "the TLS handshake failed");
+		return fail(t,
+		    t->judge.judged && t->judge.verdict != OK ? t->judge.verdict : ERR_AUTH, ret,
+		    "the TLS handshake failed");
 	e = judge_after(t);
 	if (e != OK) {
-		(void)mbedtls_ssl_send_alert_message(&t->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED);
+		(void)mbedtls_ssl_send_alert_message(
+		    &t->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED);
 		t->state = TLS_FAILED;
 		return e;
 	}
@@ -171,7 +180,8 @@ read_plain(struct tls *t, void (*plain)(void *ctx, const uint8_t *p, size_t n), 
 }
 
 enum err
-tls_feed(struct tls *t, const uint8_t *p, size_t n, void (*plain)(void *ctx, const uint8_t *p, size_t n), void *ctx)
+tls_feed(struct tls *t, const uint8_t *p, size_t n,
+    void (*plain)(void *ctx, const uint8_t *p, size_t n), void *ctx)
 {
 	enum err e = OK;
 
@@ -199,7 +209,8 @@ tls_write(struct tls *t, const uint8_t *p, size_t n)
 		int ret = mbedtls_ssl_write(&t->ssl, p, n);
 
 		if (ret <= 0)
-			return fail(t, t->out.len > 0 ? ERR_TOOBIG : ERR_IO, ret, "TLS cannot write");
+			return fail(
+			    t, t->out.len > 0 ? ERR_TOOBIG : ERR_IO, ret, "TLS cannot write");
 		p += ret;
 		n -= (size_t)ret;
 	}

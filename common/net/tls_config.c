@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICKET_LIFE_S 3600      /* a resumed session is judged afresh, so this only bounds how long a ticket key lives */
+#define TICKET_LIFE_S                                                                              \
+	3600 /* a resumed session is judged afresh, so this only bounds how long a ticket key      \
+		lives */
 
 static const int suites[] = {
 	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -16,9 +18,11 @@ static const int suites[] = {
 };
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03010000
-static const uint16_t curves[] = { MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, 0 };
+static const uint16_t curves[] = { MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+	MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, 0 };
 #else
-static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_NONE };
+static const mbedtls_ecp_group_id curves[] = { MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
+	MBEDTLS_ECP_DP_NONE };
 #endif
 
 struct tls_config *
@@ -46,7 +50,8 @@ tls_config_admits(const struct tls_config *c, const struct pki_identity *peer, s
 {
 	if (c->admit == NULL || c->admit(c->admit_ctx, peer))
 		return true;
-	(void)fault_set(f, ERR_AUTH, "the %s '%s' is not admitted here", pki_role_word(peer->role), peer->name);
+	(void)fault_set(
+	    f, ERR_AUTH, "the %s '%s' is not admitted here", pki_role_word(peer->role), peer->name);
 	return false;
 }
 
@@ -75,10 +80,12 @@ load_own(struct tls_config *c, const struct tls_options *o, struct fault *f)
 
 	if (o->chain_pem == NULL)
 		return c->client ? OK : fault_set(f, ERR_INVAL, "a TLS server needs a certificate");
-	if ((e = pki_parse_chain(&c->chain, o->chain_pem, f)) != OK || (e = pki_parse_key(&c->key, o->key_pem, f)) != OK)
+	if ((e = pki_parse_chain(&c->chain, o->chain_pem, f)) != OK ||
+	    (e = pki_parse_key(&c->key, o->key_pem, f)) != OK)
 		return e;
 	if (PK_CHECK_PAIR(&c->chain.pk, &c->key) != 0)
-		return fault_set(f, ERR_AUTH, "the private key does not belong to the first certificate of its chain");
+		return fault_set(f, ERR_AUTH,
+		    "the private key does not belong to the first certificate of its chain");
 	ret = mbedtls_ssl_conf_own_cert(&c->conf, &c->chain, &c->key);
 	return ret == 0 ? OK : pki_mbed_fault(f, ERR_NOMEM, ret, "the certificate cannot be used");
 }
@@ -86,10 +93,12 @@ load_own(struct tls_config *c, const struct tls_options *o, struct fault *f)
 static int
 auth_mode(const struct tls_config *c)
 {
-	/* A client judges the chain itself after the handshake and before any byte, because a pin names a CA that only the peer has. */
+	/* A client judges the chain itself after the handshake and before any byte, because a pin
+	 * names a CA that only the peer has. */
 	if (c->client || c->auth == TLS_AUTH_NONE)
 		return MBEDTLS_SSL_VERIFY_NONE;
-	return c->auth == TLS_AUTH_REQUIRED ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_OPTIONAL;
+	return c->auth == TLS_AUTH_REQUIRED ? MBEDTLS_SSL_VERIFY_REQUIRED
+					    : MBEDTLS_SSL_VERIFY_OPTIONAL;
 }
 
 static enum err
@@ -101,17 +110,20 @@ set_tickets(struct tls_config *c, struct fault *f)
 		mbedtls_ssl_conf_session_tickets(&c->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 		return OK;
 	}
-	ret = mbedtls_ssl_ticket_setup(&c->tickets, pki_rng, NULL, MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFE_S);
+	ret = mbedtls_ssl_ticket_setup(
+	    &c->tickets, pki_rng, NULL, MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFE_S);
 	if (ret != 0)
 		return pki_mbed_fault(f, ERR_NOMEM, ret, "session tickets cannot be set up");
-	mbedtls_ssl_conf_session_tickets_cb(&c->conf, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &c->tickets);
+	mbedtls_ssl_conf_session_tickets_cb(
+	    &c->conf, mbedtls_ssl_ticket_write, mbedtls_ssl_ticket_parse, &c->tickets);
 	return OK;
 }
 
 static enum err
 set_protocol(struct tls_config *c, struct fault *f)
 {
-	int ret = mbedtls_ssl_config_defaults(&c->conf, c->client ? MBEDTLS_SSL_IS_CLIENT : MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
+	int ret = mbedtls_ssl_config_defaults(&c->conf,
+	    c->client ? MBEDTLS_SSL_IS_CLIENT : MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
 	    MBEDTLS_SSL_PRESET_DEFAULT);
 
 	if (ret != 0)

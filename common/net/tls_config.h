@@ -15,14 +15,16 @@ struct tls_config {
 	mbedtls_ssl_config conf;
 	mbedtls_x509_crt chain;
 	mbedtls_pk_context key;
-	mbedtls_ssl_ticket_context tickets;   /* keys live and die with this configuration: a new certificate ends old sessions */
+	mbedtls_ssl_ticket_context tickets; /* keys live and die with this configuration: a new
+					       certificate ends old sessions */
 	struct pki_anchor *anchor;
 	struct pki_expect expect;
-	char org[PKI_NAME], name[PKI_NAME];   /* what expect points at */
+	char org[PKI_NAME], name[PKI_NAME]; /* what expect points at */
 	bool (*admit)(void *ctx, const struct pki_identity *peer);
 	void *admit_ctx;
 };
 
-bool tls_config_admits(const struct tls_config *c, const struct pki_identity *peer, struct fault *f);
+bool tls_config_admits(
+    const struct tls_config *c, const struct pki_identity *peer, struct fault *f);
 
 #endif

@@ -32,8 +32,11 @@ url_parse(struct url *u, const char *p, size_t n, struct fault *f)
 
 	memset(u, 0, sizeof(*u));
 	for (i = 0; i < n; i++)
-		if ((unsigned char)p[i] <= ' ' || (unsigned char)p[i] >= 0x7f || p[i] == '#' || p[i] == '\\')
-			return fault_set(f, ERR_PARSE, "a URL may hold no spaces, control or non-ASCII characters, '\\' or '#'");
+		if ((unsigned char)p[i] <= ' ' || (unsigned char)p[i] >= 0x7f || p[i] == '#' ||
+		    p[i] == '\\')
+			return fault_set(f, ERR_PARSE,
+			    "a URL may hold no spaces, control or non-ASCII characters, '\\' or "
+			    "'#'");
 	while (sep + 3 <= n && memcmp(p + sep, "://", 3) != 0)
 		sep++;
 	if (sep + 3 > n || url_scheme(u, p, sep) != OK)
@@ -48,9 +51,13 @@ url_parse(struct url *u, const char *p, size_t n, struct fault *f)
 		return e;
 	u->host_is_v6 = strchr(u->host, ':') != NULL;
 	if (u->host_is_v6 && p[start] != '[')
-		return fault_set(f, ERR_PARSE, "an IPv6 address in a URL stands between '[' and ']'");
+		return fault_set(
+		    f, ERR_PARSE, "an IPv6 address in a URL stands between '[' and ']'");
 	if (end < n && p[end] == '?')
 		return fault_set(f, ERR_PARSE, "a URL with a query needs a path in front of '?'");
-	e = end == n ? text_copy(u->path, sizeof(u->path), "/", 1) : text_copy(u->path, sizeof(u->path), p + end, n - end);
-	return e == OK ? OK : fault_set(f, e, "the path of a URL may be %zu bytes long", sizeof(u->path) - 1);
+	e = end == n ? text_copy(u->path, sizeof(u->path), "/", 1)
+		     : text_copy(u->path, sizeof(u->path), p + end, n - end);
+	return e == OK ? OK
+		       : fault_set(
+			     f, e, "the path of a URL may be %zu bytes long", sizeof(u->path) - 1);
 }

@@ -9,8 +9,9 @@
  * link or a climb is ERR_DENIED, absence ERR_NOTFOUND. *fd is the caller's to close. */
 MUST_CHECK enum err beneath_open(int root, const char *path, int flags, unsigned mode, int *fd);
 
-/* The same for reading an existing name, in the loop's thread: ERR_AGAIN when the answer would need the
- * disk (RESOLVE_CACHED, Linux 5.12; always ERR_AGAIN before), and then a worker must ask again. */
+/* The same for reading an existing name, in the loop's thread: ERR_AGAIN when the answer would need
+ * the disk (RESOLVE_CACHED, Linux 5.12; always ERR_AGAIN before), and then a worker must ask again.
+ */
 MUST_CHECK enum err beneath_open_cached(int root, const char *path, int flags, int *fd);
 
 #endif

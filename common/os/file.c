@@ -130,8 +130,8 @@ write_new(int dirfd, const char *tmp, const void *p, size_t n, unsigned mode, st
 }
 
 enum err
-file_replace_at(int dirfd, const char *name, const void *p, size_t n, unsigned mode,
-    struct fault *f)
+file_replace_at(
+    int dirfd, const char *name, const void *p, size_t n, unsigned mode, struct fault *f)
 {
 	char tmp[PATH_MAX];
 	uint32_t tag;
@@ -192,7 +192,8 @@ file_make_dirs(const char *path, unsigned mode, struct fault *f)
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		if (mkdir(part, mode) != 0 && errno != EEXIST && (errno != EROFS || path[i] == '\0'))
+		if (mkdir(part, mode) != 0 && errno != EEXIST &&
+		    (errno != EROFS || path[i] == '\0'))
 			return fault_sys(f, errno, "cannot make folder %s", part);
 	}
 	return OK;
@@ -225,7 +226,8 @@ remove_at(int dirfd, const char *name, int depth, struct fault *f)
 	int fd;
 
 	if (depth > TREE_DEPTH)
-		return fault_set(f, ERR_TOOBIG, "%s: folders nested deeper than %d", name, TREE_DEPTH);
+		return fault_set(
+		    f, ERR_TOOBIG, "%s: folders nested deeper than %d", name, TREE_DEPTH);
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return OK;
 	if (errno != EISDIR && errno != EPERM)
@@ -281,7 +283,8 @@ file_lock(const char *path, int *fd, struct fault *f)
 	(void)close(*fd);
 	*fd = -1;
 	if (errno == EWOULDBLOCK)
-		return fault_set(f, ERR_BUSY, "%s is held by another process; stop that one first", path);
+		return fault_set(
+		    f, ERR_BUSY, "%s is held by another process; stop that one first", path);
 	return fault_sys(f, errno, "cannot lock %s", path);
 }
 

@@ -82,8 +82,8 @@ is_uuid(const char *s)
 
 /* A list of strings that each pass; absent is fine unless needed. */
 static enum err
-check_list(const cJSON *object, const char *name, bool needed, bool (*good)(const char *),
-    struct fault *f)
+check_list(
+    const cJSON *object, const char *name, bool needed, bool (*good)(const char *), struct fault *f)
 {
 	const cJSON *list = json_get(object, name), *item;
 
@@ -94,7 +94,8 @@ check_list(const cJSON *object, const char *name, bool needed, bool (*good)(cons
 	cJSON_ArrayForEach(item, list)
 	{
 		if (!cJSON_IsString(item) || !good(item->valuestring))
-			return fault_set(f, ERR_PARSE, "member '%s' holds an item of another form", name);
+			return fault_set(
+			    f, ERR_PARSE, "member '%s' holds an item of another form", name);
 	}
 	return OK;
 }
@@ -155,10 +156,11 @@ read_rule(struct authority *a, const cJSON *item, struct fault *f)
 	r->type = item->string;
 	a->n_rules++; /* from here authority_free frees it */
 	if (r->signers.n != (size_t)cJSON_GetArraySize(ids))
-		return fault_set(f, ERR_PARSE, "task type '%s' names a key that is not in 'keys'", r->type);
+		return fault_set(
+		    f, ERR_PARSE, "task type '%s' names a key that is not in 'keys'", r->type);
 	if (r->signers.threshold > r->signers.n)
-		return fault_set(f, ERR_PARSE, "task type '%s' needs more signatures than it names keys",
-		    r->type);
+		return fault_set(f, ERR_PARSE,
+		    "task type '%s' needs more signatures than it names keys", r->type);
 	drop_revoked_keys(a, &r->signers);
 	return OK;
 }
@@ -261,7 +263,8 @@ authority_key_revoked(const struct authority *a, const char *keyid)
 bool
 authority_console_allowed(const struct authority *a, const char *name)
 {
-	return list_has(json_get(a->tree, "consoles"), name) && !list_has(revoked(a, "consoles"), name);
+	return list_has(json_get(a->tree, "consoles"), name) &&
+	       !list_has(revoked(a, "consoles"), name);
 }
 
 bool

@@ -6,7 +6,8 @@
  *   agent -> child: config, changed, status, stop
  *
  * What is legal when is a table in childctl.c: hello first, config exactly once, nothing but status
- * after result. Anything else, an oversize line, bad JSON or bytes left over at the end is fatal. */
+ * after result. Anything else, an oversize line, bad JSON or bytes left over at the end is fatal.
+ */
 #ifndef ATALAIA_PROTO_CHILDCTL_H
 #define ATALAIA_PROTO_CHILDCTL_H
 
@@ -46,7 +47,8 @@ struct childctl;
 struct childctl_handlers {
 	/* Not OK ends the connection with that code. */
 	enum err (*message)(void *ctx, const char *type, cJSON *message);
-	/* Once: the other side ended (code OK) or broke the protocol. Only childctl_close may follow. */
+	/* Once: the other side ended (code OK) or broke the protocol. Only childctl_close may
+	 * follow. */
 	void (*ended)(void *ctx, const struct fault *f);
 };
 /* Child side: takes descriptors 0 and 1 and sends hello. */

@@ -110,8 +110,8 @@ send_hello(struct childctl *c, const char *program)
 	cJSON *m = childctl_new("hello");
 
 	if (m == NULL || json_add_string(m, "program", program) != OK ||
-	    json_add_string(m, "version", ATALAIA_VERSION) != OK || json_add_u64(m, "proto", 1) != OK ||
-	    json_add_u64(m, "pid", (uint64_t)getpid()) != OK) {
+	    json_add_string(m, "version", ATALAIA_VERSION) != OK ||
+	    json_add_u64(m, "proto", 1) != OK || json_add_u64(m, "pid", (uint64_t)getpid()) != OK) {
 		cJSON_Delete(m);
 		return ERR_NOMEM;
 	}
@@ -133,8 +133,8 @@ childctl_open_child(struct childctl **out, uv_loop_t *loop, const char *program,
 	if (k == 0)
 		k = uv_pipe_open(&c->out, STDOUT_FILENO);
 	if (k != 0)
-		e = fault_set(f, ERR_IO, "stdin and stdout must be pipes to the agent: %s",
-		    uv_strerror(k));
+		e = fault_set(
+		    f, ERR_IO, "stdin and stdout must be pipes to the agent: %s", uv_strerror(k));
 	if (e == OK)
 		e = childctl_start(c);
 	if (e == OK)

@@ -29,7 +29,8 @@ enroll_proof_keyed(uint8_t proof[ENROLL_MAC], const uint8_t key[32], const char 
 
 	memset(id, 0, sizeof(id));
 	(void)!text_copy(id, sizeof(id), token_id, strnlen(token_id, sizeof(id)));
-	memcpy(text, PROOF_LABEL, sizeof(PROOF_LABEL)); /* NULs included: no two inputs run together */
+	memcpy(
+	    text, PROOF_LABEL, sizeof(PROOF_LABEL)); /* NULs included: no two inputs run together */
 	at += sizeof(PROOF_LABEL);
 	memcpy(text + at, id, TOKEN_ID_TEXT);
 	at += TOKEN_ID_TEXT;
@@ -154,13 +155,15 @@ request_fields(struct enroll_request *r, struct fault *f)
 	if (e != OK)
 		return e;
 	r->task_port = (uint16_t)port;
-	if (text_unhex(r->proof, sizeof(r->proof), proof, strlen(proof), &n) != OK || n != ENROLL_MAC)
+	if (text_unhex(r->proof, sizeof(r->proof), proof, strlen(proof), &n) != OK ||
+	    n != ENROLL_MAC)
 		return fault_set(f, ERR_PARSE, "member 'proof' must be 64 hexadecimal digits");
 	if (strlen(r->token_id) != TOKEN_ID_TEXT - 1)
 		return fault_set(f, ERR_PARSE, "member 'token_id' must be 16 hexadecimal digits");
 	if (strlen(r->host) >= TOKEN_HOST_TEXT || strlen(r->machine_id) > LIMIT_MACHINE_ID ||
 	    strlen(r->version) > LIMIT_VERSION_TEXT)
-		return fault_set(f, ERR_TOOBIG, "member 'host', 'machine_id' or 'version' is too long");
+		return fault_set(
+		    f, ERR_TOOBIG, "member 'host', 'machine_id' or 'version' is too long");
 	return OK;
 }
 
@@ -252,7 +255,8 @@ state_fields(struct enroll_state *s, struct fault *f)
 	if (e == OK)
 		e = json_opt_string(s->tree, "updated", NULL, &s->updated, f);
 	if (e == OK && s->updated != NULL && clock_parse(s->updated, strlen(s->updated), &ms) != OK)
-		e = fault_set(f, ERR_PARSE, "member 'updated' must be a time such as 2026-01-01T00:00:00Z");
+		e = fault_set(
+		    f, ERR_PARSE, "member 'updated' must be a time such as 2026-01-01T00:00:00Z");
 	s->result = json_get(s->tree, "result");
 	if (e == OK && s->result != NULL && !cJSON_IsObject(s->result) && !cJSON_IsNull(s->result))
 		e = fault_set(f, ERR_PARSE, "member 'result' must be an object");

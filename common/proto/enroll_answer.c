@@ -124,7 +124,8 @@ read_root(struct enroll_feed *feed, const cJSON *item, struct buf *store, struct
 	if (e == ERR_NOMEM)
 		return e;
 	if (e != OK || store->len == at)
-		return fault_set(f, ERR_PARSE, "feed '%s': member 'root' is not base64", feed->name);
+		return fault_set(
+		    f, ERR_PARSE, "feed '%s': member 'root' is not base64", feed->name);
 	feed->root = (const char *)store->data + at;
 	feed->root_len = store->len - at;
 	return buf_append(store, "", 1); /* each root ends with a NUL */
@@ -246,7 +247,8 @@ enroll_answer_parse(struct enroll_answer *out, const char *p, size_t n, struct f
 
 	memset(out, 0, sizeof(*out));
 	if (n > LIMIT_ENROLL_ANSWER)
-		return fault_set(f, ERR_TOOBIG, "the answer is larger than %d bytes", LIMIT_ENROLL_ANSWER);
+		return fault_set(
+		    f, ERR_TOOBIG, "the answer is larger than %d bytes", LIMIT_ENROLL_ANSWER);
 	buf_init(&store, LIMIT_ENROLL_ANSWER + ENROLL_MAX_FEEDS);
 	e = json_parse(&out->tree, p, n, JSON_SIGNED, f);
 	if (e == OK)
@@ -287,13 +289,15 @@ unseal(const char *p, size_t n, struct buf *doc, uint8_t mac[ENROLL_MAC], struct
 	enum err e;
 
 	if (n > LIMIT_ENROLL_ANSWER)
-		return fault_set(f, ERR_TOOBIG, "the answer is larger than %d bytes", LIMIT_ENROLL_ANSWER);
+		return fault_set(
+		    f, ERR_TOOBIG, "the answer is larger than %d bytes", LIMIT_ENROLL_ANSWER);
 	e = json_parse(&o, p, n, JSON_SIGNED, f);
 	if (e == OK)
 		e = json_get_string(o, "answer", &b64, f);
 	if (e == OK)
 		e = json_get_string(o, "mac", &hex, f);
-	if (e == OK && (text_unhex(mac, ENROLL_MAC, hex, strlen(hex), &len) != OK || len != ENROLL_MAC))
+	if (e == OK &&
+	    (text_unhex(mac, ENROLL_MAC, hex, strlen(hex), &len) != OK || len != ENROLL_MAC))
 		e = fault_set(f, ERR_PARSE, "member 'mac' must be 64 hexadecimal digits");
 	if (e == OK && (e = text_unb64(doc, b64, strlen(b64))) != OK)
 		(void)fault_set(f, e, "member 'answer' is not base64");
@@ -315,7 +319,8 @@ enroll_answer_open(struct enroll_answer *out, const struct token *t,
 	if (e == OK) {
 		enroll_answer_mac(own, t->secret, proof, buf_text(&doc), doc.len);
 		if (!pki_equal(own, mac, ENROLL_MAC))
-			e = fault_set(f, ERR_AUTH, "the answer was not made by the console that made the token");
+			e = fault_set(f, ERR_AUTH,
+			    "the answer was not made by the console that made the token");
 	}
 	if (e == OK)
 		e = enroll_answer_parse(out, buf_text(&doc), doc.len, f);

@@ -45,7 +45,8 @@ is_target(const char *s)
 	if (strcmp(s, "*") == 0)
 		return true;
 	if (text_starts(s, GROUP_PREFIX))
-		return text_is_role_name(s + strlen(GROUP_PREFIX), strlen(s) - strlen(GROUP_PREFIX));
+		return text_is_role_name(
+		    s + strlen(GROUP_PREFIX), strlen(s) - strlen(GROUP_PREFIX));
 	return text_is_uuid(s, strlen(s));
 }
 
@@ -56,7 +57,7 @@ is_type(const char *s)
 	size_t n = strlen(s);
 
 	return n > 0 && n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == n &&
-	    s[0] != '.' && s[n - 1] != '.';
+	       s[0] != '.' && s[n - 1] != '.';
 }
 
 static enum err
@@ -66,15 +67,16 @@ get_time(const cJSON *o, const char *name, int64_t *out, struct fault *f)
 	enum err e = json_get_string(o, name, &text, f);
 
 	if (e == OK && clock_parse(text, strlen(text), out) != OK)
-		e = fault_set(f, ERR_PARSE, "member '%s' must be a time such as 2026-01-01T00:00:00Z", name);
+		e = fault_set(
+		    f, ERR_PARSE, "member '%s' must be a time such as 2026-01-01T00:00:00Z", name);
 	return e;
 }
 
 static enum err
 check_signed(struct envelope *e, struct fault *f)
 {
-	static const char *const allowed[] = { "id", "agent", "type", "args", "not_before", "expires",
-		"issuer", NULL };
+	static const char *const allowed[] = { "id", "agent", "type", "args", "not_before",
+		"expires", "issuer", NULL };
 	const char *unknown = json_unknown_member(e->signed_part, allowed);
 
 	if (unknown != NULL)
@@ -83,7 +85,8 @@ check_signed(struct envelope *e, struct fault *f)
 	if (!text_is_uuid(e->id, strlen(e->id)) || e->created_ms < 0)
 		return fault_set(f, ERR_PARSE, "member 'id' must be a UUID of version 7");
 	if (!is_target(e->agent))
-		return fault_set(f, ERR_PARSE, "member 'agent' must be a UUID, \"group:NAME\" or \"*\"");
+		return fault_set(
+		    f, ERR_PARSE, "member 'agent' must be a UUID, \"group:NAME\" or \"*\"");
 	if (!is_type(e->type))
 		return fault_set(f, ERR_PARSE, "member 'type' is no name of a task type");
 	if (!pki_is_name(e->issuer, strlen(e->issuer)))
@@ -110,8 +113,10 @@ check_signatures(const cJSON *list, struct fault *f)
 		if (e != OK)
 			return e;
 		for (other = list->child; other != item; other = other->next)
-			if (json_get_string(other, "keyid", &before, NULL) == OK && strcmp(before, id) == 0)
-				return fault_set(f, ERR_PARSE, "the same key id stands twice in 'signatures'");
+			if (json_get_string(other, "keyid", &before, NULL) == OK &&
+			    strcmp(before, id) == 0)
+				return fault_set(
+				    f, ERR_PARSE, "the same key id stands twice in 'signatures'");
 	}
 	return OK;
 }
@@ -158,7 +163,8 @@ envelope_from_tree(struct envelope *out, cJSON *take, struct fault *f)
 	if (!cJSON_IsObject(take))
 		e = fault_set(f, ERR_PARSE, "a task must be a JSON object");
 	else if (json_unknown_member(take, allowed) != NULL)
-		e = fault_set(f, ERR_PARSE, "only 'signed' and 'signatures' may stand beside each other");
+		e = fault_set(
+		    f, ERR_PARSE, "only 'signed' and 'signatures' may stand beside each other");
 	if (e == OK)
 		e = read_fields(out, f);
 	if (e != OK)
@@ -185,7 +191,8 @@ is_for(const struct envelope *e, const struct envelope_context *ctx)
 	if (strcmp(e->agent, "*") == 0)
 		return true;
 	if (text_starts(e->agent, GROUP_PREFIX))
-		return ctx->group != NULL && strcmp(e->agent + strlen(GROUP_PREFIX), ctx->group) == 0;
+		return ctx->group != NULL &&
+		       strcmp(e->agent + strlen(GROUP_PREFIX), ctx->group) == 0;
 	return strcmp(e->agent, ctx->agent) == 0;
 }
 
@@ -248,7 +255,9 @@ static enum envelope_refusal
 check_signers(const struct envelope *e, const struct authority *a, struct fault *f)
 {
 	const struct signers *s = authority_signers(a, e->type);
-	struct signed_doc doc = { .tree = e->tree, .body = e->signed_part, .signatures = e->signatures };
+	struct signed_doc doc = {
+		.tree = e->tree, .body = e->signed_part, .signatures = e->signatures
+	};
 	uint64_t valid = 0;
 	enum err x;
 
@@ -359,7 +368,8 @@ envelope_sign(struct envelope *e, const struct sign_private *key, struct fault *
 	x = json_get_string(sig, "keyid", &own, f);
 	cJSON_ArrayForEach(item, list)
 	{
-		if (x == OK && json_get_string(item, "keyid", &id, NULL) == OK && strcmp(id, own) == 0)
+		if (x == OK && json_get_string(item, "keyid", &id, NULL) == OK &&
+		    strcmp(id, own) == 0)
 			x = fault_set(f, ERR_EXISTS, "this key has signed the task already");
 	}
 	if (x != OK) {

@@ -22,42 +22,39 @@
 #include <stdint.h>
 
 /* name, stable code (problem documents, audit events, console), what it means */
-#define ENVELOPE_REFUSALS(X) \
-	X(ENVELOPE_OK, "ok", "accepted") \
-	X(ENVELOPE_MALFORMED, "malformed", "the envelope does not have the form it must have") \
-	X(ENVELOPE_WRONG_AGENT, "wrong-agent", "the task is for another agent or group") \
-	X(ENVELOPE_NOT_YET, "not-yet", "not_before lies ahead of this agent's time") \
-	X(ENVELOPE_EXPIRED, "expired", "the task's time has passed") \
-	X(ENVELOPE_LIFE, "life-too-long", \
-	    "not_before and expires are more than seven days apart") \
-	X(ENVELOPE_TOO_OLD, "too-old", \
-	    "the task was made before this agent's enrolment or journal") \
-	X(ENVELOPE_ISSUER, "issuer-refused", "the authority does not list this console") \
-	X(ENVELOPE_NOT_ALLOWED, "not-allowed", \
-	    "the authority lists nobody for this type of task") \
-	X(ENVELOPE_REVOKED, "revoked", "a signing key is revoked") \
-	X(ENVELOPE_BAD_SIGNATURE, "bad-signature", "no signature of an authorised key is valid") \
-	X(ENVELOPE_THRESHOLD, "threshold", \
-	    "fewer valid signatures than this type of task needs") \
+#define ENVELOPE_REFUSALS(X)                                                                       \
+	X(ENVELOPE_OK, "ok", "accepted")                                                           \
+	X(ENVELOPE_MALFORMED, "malformed", "the envelope does not have the form it must have")     \
+	X(ENVELOPE_WRONG_AGENT, "wrong-agent", "the task is for another agent or group")           \
+	X(ENVELOPE_NOT_YET, "not-yet", "not_before lies ahead of this agent's time")               \
+	X(ENVELOPE_EXPIRED, "expired", "the task's time has passed")                               \
+	X(ENVELOPE_LIFE, "life-too-long", "not_before and expires are more than seven days apart") \
+	X(ENVELOPE_TOO_OLD, "too-old",                                                             \
+	    "the task was made before this agent's enrolment or journal")                          \
+	X(ENVELOPE_ISSUER, "issuer-refused", "the authority does not list this console")           \
+	X(ENVELOPE_NOT_ALLOWED, "not-allowed", "the authority lists nobody for this type of task") \
+	X(ENVELOPE_REVOKED, "revoked", "a signing key is revoked")                                 \
+	X(ENVELOPE_BAD_SIGNATURE, "bad-signature", "no signature of an authorised key is valid")   \
+	X(ENVELOPE_THRESHOLD, "threshold", "fewer valid signatures than this type of task needs")  \
 	X(ENVELOPE_NO_MEMORY, "no-memory", "memory ran out; try again")
 
 enum envelope_refusal {
 #define X(name, code, text) name,
 	ENVELOPE_REFUSALS(X)
 #undef X
-	ENVELOPE_REFUSAL_COUNT
+	    ENVELOPE_REFUSAL_COUNT
 };
 
 const char *envelope_code(enum envelope_refusal r); /* stable word; never NULL */
 const char *envelope_text(enum envelope_refusal r);
 
 struct envelope {
-	cJSON *tree;                 /* owned; everything below is borrowed from it */
+	cJSON *tree; /* owned; everything below is borrowed from it */
 	const char *id, *agent, *type, *issuer;
-	const cJSON *args;           /* always an object */
+	const cJSON *args; /* always an object */
 	const cJSON *signed_part, *signatures;
 	int64_t not_before_ms, expires_ms; /* wall time */
-	int64_t created_ms;          /* from the id */
+	int64_t created_ms;		   /* from the id */
 };
 
 /* Form only: nothing is believed yet. ERR_PARSE / ERR_TOOBIG (LIMIT_TASK_BYTES) with a sentence
@@ -68,9 +65,9 @@ MUST_CHECK enum err envelope_from_tree(struct envelope *out, cJSON *take, struct
 void envelope_free(struct envelope *e);
 
 struct envelope_context {
-	const char *agent;           /* own uuid */
-	const char *group;           /* own group */
-	int64_t now_ms;              /* wall time, not below the verified time floor */
+	const char *agent; /* own uuid */
+	const char *group; /* own group */
+	int64_t now_ms;	   /* wall time, not below the verified time floor */
 	/* how far not_before may lie ahead: the agent's tolerance for clocks, e.g. 60000 */
 	int64_t skew_ms;
 	/* tasks made earlier are refused: the later of enrolment and journal creation; 0 = no such
@@ -91,11 +88,11 @@ struct envelope_draft {
 
 /* The unsigned envelope {"signed":..,"signatures":[]}; checked by the same rules as envelope_parse.
  * */
-MUST_CHECK enum err envelope_build(struct envelope *out, const struct envelope_draft *d,
-    struct fault *f);
+MUST_CHECK enum err envelope_build(
+    struct envelope *out, const struct envelope_draft *d, struct fault *f);
 /* Adds this key's signature; ERR_EXISTS when it has signed already. */
-MUST_CHECK enum err envelope_sign(struct envelope *e, const struct sign_private *key,
-    struct fault *f);
+MUST_CHECK enum err envelope_sign(
+    struct envelope *e, const struct sign_private *key, struct fault *f);
 MUST_CHECK enum err envelope_write(const struct envelope *e, struct buf *out);
 
 #endif

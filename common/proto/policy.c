@@ -12,8 +12,8 @@ struct leaf {
 
 struct policy {
 	cJSON *tree;
-	char *origin;                /* of the file; NULL when merged */
-	struct leaf *leaves;         /* every value that is no object, and empty objects */
+	char *origin;	     /* of the file; NULL when merged */
+	struct leaf *leaves; /* every value that is no object, and empty objects */
 	size_t n_leaves;
 	char **unknown;
 	size_t n_unknown;
@@ -35,7 +35,8 @@ is_group(const char *path)
 	size_t n = strlen(path);
 
 	for (size_t i = 0; i < policy_member_count; i++)
-		if (strncmp(policy_members[i].path, path, n) == 0 && policy_members[i].path[n] == '.')
+		if (strncmp(policy_members[i].path, path, n) == 0 &&
+		    policy_members[i].path[n] == '.')
 			return true;
 	return false;
 }
@@ -202,7 +203,8 @@ check_groups(const cJSON *tree, struct fault *f)
 	cJSON_ArrayForEach(item, tree)
 	{
 		if (is_group(item->string) && !cJSON_IsObject(item))
-			return fault_set(f, ERR_INVAL, "member '%s' must be an object", item->string);
+			return fault_set(
+			    f, ERR_INVAL, "member '%s' must be an object", item->string);
 	}
 	return OK;
 }
@@ -228,7 +230,8 @@ policy_parse(struct policy **out, const char *origin, const char *p, size_t n, s
 
 	*out = NULL;
 	if (n > LIMIT_POLICY_BYTES)
-		return fault_set(f, ERR_TOOBIG, "%s: larger than %d bytes", origin, LIMIT_POLICY_BYTES);
+		return fault_set(
+		    f, ERR_TOOBIG, "%s: larger than %d bytes", origin, LIMIT_POLICY_BYTES);
 	own = calloc(1, sizeof(*own));
 	if (own == NULL)
 		return ERR_NOMEM;

@@ -112,17 +112,19 @@ check_strings(const struct policy_member *m, const cJSON *v, struct fault *f)
 	unsigned from, to;
 	int limit = m->type == POLICY_WINDOWS ? LIMIT_POLICY_WINDOWS : LIMIT_POLICY_STRINGS;
 	const char *what = m->type == POLICY_WINDOWS ? "a list of times such as [\"22:00-06:00\"]"
-	                                             : "a list of strings";
+						     : "a list of strings";
 
 	if (!cJSON_IsArray(v))
 		return must_be(m, f, what);
 	if (cJSON_GetArraySize(v) > limit)
-		return fault_set(f, ERR_TOOBIG, "member '%s' has more than %d items", m->path, limit);
+		return fault_set(
+		    f, ERR_TOOBIG, "member '%s' has more than %d items", m->path, limit);
 	cJSON_ArrayForEach(item, v)
 	{
 		if (!cJSON_IsString(item))
 			return must_be(m, f, what);
-		if (m->type == POLICY_WINDOWS && policy_window_parse(item->valuestring, &from, &to) != OK)
+		if (m->type == POLICY_WINDOWS &&
+		    policy_window_parse(item->valuestring, &from, &to) != OK)
 			return must_be(m, f, what);
 	}
 	return OK;
@@ -137,24 +139,28 @@ check_source(const struct policy_member *m, const cJSON *item, int at, struct fa
 	uint64_t port;
 	bool in;
 
-	if (!cJSON_IsObject(item) || json_get_string(item, "name", &text, NULL) != OK || text[0] == '\0')
+	if (!cJSON_IsObject(item) || json_get_string(item, "name", &text, NULL) != OK ||
+	    text[0] == '\0')
 		return fault_set(f, ERR_INVAL, "member '%s' item %d needs a 'name'", m->path, at);
 	if (json_get_string(item, "host", &text, NULL) != OK || text[0] == '\0')
 		return fault_set(f, ERR_INVAL, "member '%s' item %d needs a 'host'", m->path, at);
 	for (size_t i = 0; i < 3; i++)
 		if (json_opt_u64(item, ports[i], 65535, 0, &port, NULL) != OK)
-			return fault_set(f, ERR_INVAL, "member '%s' item %d: '%s' must be a port number",
-			    m->path, at, ports[i]);
+			return fault_set(f, ERR_INVAL,
+			    "member '%s' item %d: '%s' must be a port number", m->path, at,
+			    ports[i]);
 	subnets = json_get(item, "subnets");
 	if (subnets == NULL)
 		return OK;
 	if (!cJSON_IsArray(subnets))
-		return fault_set(f, ERR_INVAL, "member '%s' item %d: 'subnets' must be a list", m->path, at);
+		return fault_set(
+		    f, ERR_INVAL, "member '%s' item %d: 'subnets' must be a list", m->path, at);
 	cJSON_ArrayForEach(s, subnets)
 	{
 		if (!cJSON_IsString(s) || policy_subnet_holds(s->valuestring, NULL, &in) != OK)
 			return fault_set(f, ERR_INVAL,
-			    "member '%s' item %d: 'subnets' must list networks such as \"10.1.0.0/16\"",
+			    "member '%s' item %d: 'subnets' must list networks such as "
+			    "\"10.1.0.0/16\"",
 			    m->path, at);
 	}
 	return OK;

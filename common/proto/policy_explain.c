@@ -7,7 +7,8 @@ static enum err
 row_add(cJSON *rows, const char *member, cJSON *value, const char *origin)
 {
 	cJSON *row = cJSON_CreateObject();
-	enum err e = row == NULL || value == NULL ? ERR_NOMEM : json_add_string(row, "member", member);
+	enum err e =
+	    row == NULL || value == NULL ? ERR_NOMEM : json_add_string(row, "member", member);
 
 	if (e == OK && !cJSON_AddItemToObject(row, "value", value))
 		e = ERR_NOMEM;

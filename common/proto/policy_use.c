@@ -41,7 +41,8 @@ policy_window_open(const cJSON *windows, unsigned minute)
 	return policy_window_wait(windows, minute) == 0;
 }
 
-/* 2: a subnet holds the address; 1: the mirror has no subnets, it serves everybody; 0: not for us. */
+/* 2: a subnet holds the address; 1: the mirror has no subnets, it serves everybody; 0: not for us.
+ */
 static int
 serves(const cJSON *item, const char *address)
 {

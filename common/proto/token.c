@@ -21,7 +21,7 @@ is_host(const char *p, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char c = p[i];
 		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		        c == '.' || c == '-' || c == ':' || c == '_'))
+			c == '.' || c == '-' || c == ':' || c == '_'))
 			return false;
 	}
 	return true;
@@ -50,10 +50,13 @@ token_check(const struct token *t, struct fault *f)
 	    n != sizeof(id))
 		return fault_set(f, ERR_INVAL, "a token id has 16 hexadecimal digits");
 	if (t->n_roots > TOKEN_MAX_ROOTS)
-		return fault_set(f, ERR_INVAL, "at most %d signature roots fit in a token", TOKEN_MAX_ROOTS);
+		return fault_set(
+		    f, ERR_INVAL, "at most %d signature roots fit in a token", TOKEN_MAX_ROOTS);
 	for (size_t i = 0; i < t->n_roots; i++)
-		if (!text_is_role_name(t->roots[i].feed, strnlen(t->roots[i].feed, TOKEN_FEED_TEXT)))
-			return fault_set(f, ERR_INVAL, "root %zu: the feed's name must be [a-z0-9-]", i + 1);
+		if (!text_is_role_name(
+			t->roots[i].feed, strnlen(t->roots[i].feed, TOKEN_FEED_TEXT)))
+			return fault_set(
+			    f, ERR_INVAL, "root %zu: the feed's name must be [a-z0-9-]", i + 1);
 	return OK;
 }
 
@@ -142,7 +145,8 @@ take_short(struct cursor *c, char *dst, size_t size)
 	const uint8_t *len = take(c, 1), *p;
 
 	p = len != NULL ? take(c, *len) : NULL;
-	if (p == NULL || memchr(p, 0, *len) != NULL || text_copy(dst, size, (const char *)p, *len) != OK)
+	if (p == NULL || memchr(p, 0, *len) != NULL ||
+	    text_copy(dst, size, (const char *)p, *len) != OK)
 		c->broken = true;
 }
 
@@ -150,14 +154,17 @@ static enum err
 token_unpack(struct token *t, const struct buf *raw, struct fault *f)
 {
 	struct cursor c = { .p = raw->data, .n = raw->len - TOKEN_CHECK };
-	uint8_t sum[PKI_SHA256], version = 0, port[2] = { 0, 0 }, id[TOKEN_ID_BYTES] = { 0 }, roots = 0;
+	uint8_t sum[PKI_SHA256], version = 0, port[2] = { 0, 0 }, id[TOKEN_ID_BYTES] = { 0 },
+				 roots = 0;
 
 	pki_sha256(sum, raw->data, c.n);
 	if (!pki_equal(sum, raw->data + c.n, TOKEN_CHECK))
-		return fault_set(f, ERR_PARSE, "the token is mistyped or cut: its checksum is wrong");
+		return fault_set(
+		    f, ERR_PARSE, "the token is mistyped or cut: its checksum is wrong");
 	take_bytes(&c, &version, 1);
 	if (version != TOKEN_VERSION)
-		return fault_set(f, ERR_PARSE, "the token is of a version that this program does not know");
+		return fault_set(
+		    f, ERR_PARSE, "the token is of a version that this program does not know");
 	take_bytes(&c, port, 2);
 	t->port = (uint16_t)(port[0] << 8 | port[1]);
 	take_short(&c, t->host, sizeof(t->host));
@@ -173,7 +180,8 @@ token_unpack(struct token *t, const struct buf *raw, struct fault *f)
 		take_bytes(&c, t->roots[t->n_roots].sha256, 32);
 	}
 	if (c.broken || c.n != 0)
-		return fault_set(f, ERR_PARSE, "the token does not have the form of an enrolment token");
+		return fault_set(
+		    f, ERR_PARSE, "the token does not have the form of an enrolment token");
 	return token_check(t, f) == OK ? OK : ERR_PARSE;
 }
 
@@ -200,7 +208,8 @@ token_decode(struct token *out, const char *p, size_t n, struct fault *f)
 	if (n <= prefix || memcmp(p, TOKEN_PREFIX, prefix) != 0)
 		return fault_set(f, ERR_PARSE, "a token starts with " TOKEN_PREFIX);
 	if (n > LIMIT_TOKEN_TEXT)
-		return fault_set(f, ERR_PARSE, "a token has at most %d characters", LIMIT_TOKEN_TEXT);
+		return fault_set(
+		    f, ERR_PARSE, "a token has at most %d characters", LIMIT_TOKEN_TEXT);
 	buf_init(&raw, LIMIT_TOKEN_BYTES);
 	e = text_unb64url(&raw, p + prefix, n - prefix);
 	if (e != OK || raw.len <= TOKEN_CHECK)

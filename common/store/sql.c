@@ -98,8 +98,8 @@ migrate(struct sql *db, const char *const *steps, struct fault *f)
 	e = user_version(db, &version, f);
 	if (e == OK && version > count)
 		return fault_set(f, ERR_UNSUPPORTED,
-		    "%s was written by a newer program (schema %d, this one knows %d); upgrade", db->path,
-		    version, count);
+		    "%s was written by a newer program (schema %d, this one knows %d); upgrade",
+		    db->path, version, count);
 	for (; e == OK && version < count; version++) {
 		(void)snprintf(mark, sizeof mark, "PRAGMA user_version = %d", version + 1);
 		e = sql_begin(db, f);
@@ -119,7 +119,8 @@ static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 static enum err
 open_once(struct sql *db, const struct sql_options *o, struct fault *f)
 {
-	int flags = o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	int flags =
+	    o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	int k = sqlite3_open_v2(db->path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	enum err e;
 
@@ -149,7 +150,8 @@ finalize_all(struct sql *db)
 	db->db = NULL;
 }
 
-/* The main file and what belongs to it move together: a stale -wal would be applied to the new file. */
+/* The main file and what belongs to it move together: a stale -wal would be applied to the new
+ * file. */
 enum err
 sql_move_aside(const char *path, char *moved, size_t size, struct fault *f)
 {
@@ -186,7 +188,8 @@ sql_open(struct sql **out, const char *path, const struct sql_options *o, struct
 	}
 	e = open_once(db, o, &first);
 	if (e == ERR_PARSE && o->replace_damaged) {
-		log_error("store.damaged", "path=%s why=%s", log_q(path), log_q(fault_text(&first)));
+		log_error(
+		    "store.damaged", "path=%s why=%s", log_q(path), log_q(fault_text(&first)));
 		finalize_all(db);
 		fault_reset(&first);
 		e = sql_move_aside(db->path, NULL, 0, &first);
@@ -275,8 +278,8 @@ note(struct sql_stmt *s, int k)
 void
 sql_bind_text(struct sql_stmt *s, int i, const char *text)
 {
-	note(s, text == NULL ? sqlite3_bind_null(s->stmt, i) :
-			       sqlite3_bind_text(s->stmt, i, text, -1, SQLITE_STATIC));
+	note(s, text == NULL ? sqlite3_bind_null(s->stmt, i)
+			     : sqlite3_bind_text(s->stmt, i, text, -1, SQLITE_STATIC));
 }
 
 void
@@ -391,7 +394,8 @@ sql_check(struct sql *db, struct fault *f)
 	if (k != SQLITE_ROW)
 		e = sql_fault(db, k, f);
 	else if (said == NULL || strcmp(said, "ok") != 0)
-		e = fault_set(f, ERR_PARSE, "%s is damaged: %s", db->path, said != NULL ? said : "?");
+		e = fault_set(
+		    f, ERR_PARSE, "%s is damaged: %s", db->path, said != NULL ? said : "?");
 	(void)sqlite3_finalize(s);
 	return e;
 }

@@ -1,6 +1,6 @@
 /* sql.h - SQLite behind few calls: one connection, prepared statements kept by text, transactions,
- * schema steps by user_version. Blocking: a worker thread or a program without a loop; one thread at
- * a time per connection. Every failure is a sentence that names the file. */
+ * schema steps by user_version. Blocking: a worker thread or a program without a loop; one thread
+ * at a time per connection. Every failure is a sentence that names the file. */
 #ifndef ATALAIA_STORE_SQL_H
 #define ATALAIA_STORE_SQL_H
 
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct sql;      /* a connection */
+struct sql;	 /* a connection */
 struct sql_stmt; /* a prepared statement, owned by its connection */
 
 struct sql_options {
@@ -21,15 +21,15 @@ struct sql_options {
 	/* Damaged file: moved aside as PATH.damaged-<ms> with its -wal and -shm, then begun anew;
 	 * *replaced says so. Without it: ERR_PARSE. */
 	bool replace_damaged;
-	bool *replaced; /* may be NULL */
+	bool *replaced;	   /* may be NULL */
 	const char *extra; /* pragmas run right after opening, before all others, or NULL */
 	bool unchecked;	   /* no quick_check: to read what is left of a damaged file */
 };
 
 /* WAL, synchronous=FULL, foreign keys on, busy time-out 5 s, trusted_schema off. A file of a newer
  * schema is ERR_UNSUPPORTED. */
-MUST_CHECK enum err sql_open(struct sql **out, const char *path, const struct sql_options *o,
-    struct fault *f);
+MUST_CHECK enum err sql_open(
+    struct sql **out, const char *path, const struct sql_options *o, struct fault *f);
 void sql_close(struct sql *db); /* NULL is fine; finalizes everything */
 /* Renames a closed database with its -wal and -shm to PATH.damaged-<ms>; moved (may be NULL) gets
  * the new name. */
@@ -42,8 +42,8 @@ MUST_CHECK enum err sql_end(struct sql *db, enum err e, struct fault *f);
 
 /* The statement for this text (a literal: compared by address and content), reset and without
  * bindings. At most 128 per connection. */
-MUST_CHECK enum err sql_prepare(struct sql *db, const char *text, struct sql_stmt **out,
-    struct fault *f);
+MUST_CHECK enum err sql_prepare(
+    struct sql *db, const char *text, struct sql_stmt **out, struct fault *f);
 /* Bindings count from 1; text and blobs must live until the next sql_step or reset. A failure shows
  * at sql_step. NULL text binds NULL. */
 void sql_bind_text(struct sql_stmt *s, int i, const char *text);

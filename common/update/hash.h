@@ -1,6 +1,6 @@
 /* hash.h - SHA-256 and SHA-512 (FIPS 180-4) over a stream, and HMAC-SHA-256 (RFC 2104).
- * No allocation; cannot fail. Not thread-safe per struct. The struct may be copied before hash_final
- * to keep a running state. */
+ * No allocation; cannot fail. Not thread-safe per struct. The struct may be copied before
+ * hash_final to keep a running state. */
 #ifndef ATALAIA_UPDATE_HASH_H
 #define ATALAIA_UPDATE_HASH_H
 
@@ -30,8 +30,8 @@ size_t hash_len(enum hash_kind kind);
 void hash_once(enum hash_kind kind, const void *p, size_t n, uint8_t *out);
 void hash_sha256_text(const void *p, size_t n, char out[HASH_SHA256_TEXT]);
 
-void hash_hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
-    uint8_t out[HASH_SHA256_LEN]);
+void hash_hmac_sha256(
+    const void *key, size_t key_len, const void *p, size_t n, uint8_t out[HASH_SHA256_LEN]);
 /* 1 when equal; takes the same time wherever they differ: for MACs and tokens. */
 int hash_equal(const void *a, const void *b, size_t n);
 

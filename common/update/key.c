@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_CANON_MAX 65536 /* a key object: RSA 8192 in PEM has 1.5 KB, the rest is a repository's own */
+#define KEY_CANON_MAX                                                                              \
+	65536 /* a key object: RSA 8192 in PEM has 1.5 KB, the rest is a repository's own */
 
 struct key {
 	char id[KEY_ID_TEXT];
@@ -35,7 +36,7 @@ add_reference(cJSON *object, const char *name, const cJSON *value)
 {
 	/* Shares the value's children; deleting a reference leaves them alone. */
 	cJSON *ref = cJSON_IsObject(value) ? cJSON_CreateObjectReference(value->child)
-	                                   : cJSON_CreateStringReference(value->valuestring);
+					   : cJSON_CreateStringReference(value->valuestring);
 
 	if (ref == NULL)
 		return ERR_NOMEM;
@@ -253,11 +254,12 @@ check_ids(const cJSON *ids, size_t *n, struct fault *f)
 		if (!cJSON_IsString(c))
 			return fault_set(f, ERR_PARSE, "member 'keyids' must hold strings");
 		if (++*n > LIMIT_TUF_KEYS)
-			return fault_set(f, ERR_TOOBIG, "a role has more than %d key ids", LIMIT_TUF_KEYS);
+			return fault_set(
+			    f, ERR_TOOBIG, "a role has more than %d key ids", LIMIT_TUF_KEYS);
 		for (d = ids->child; d != c; d = d->next)
 			if (strcmp(c->valuestring, d->valuestring) == 0)
-				return fault_set(f, ERR_PARSE, "key id %.64s stands twice in one role",
-				    c->valuestring);
+				return fault_set(f, ERR_PARSE,
+				    "key id %.64s stands twice in one role", c->valuestring);
 	}
 	return OK;
 }

@@ -132,8 +132,8 @@ read_timestamp(const char *dir, struct buf *text, uint64_t *version, struct faul
 	return e;
 }
 
-/* A newer timestamp there, or another one of the same number, was published by another repository or
- * before this one was restored from a copy. */
+/* A newer timestamp there, or another one of the same number, was published by another repository
+ * or before this one was restored from a copy. */
 static enum err
 check_there(const struct repo *r, const char *there, struct fault *f)
 {
@@ -149,11 +149,13 @@ check_there(const struct repo *r, const char *there, struct fault *f)
 	e = read_timestamp(r->meta, &mine, &ours, f);
 	if (e == OK)
 		e = read_timestamp(there, &other, &theirs, f);
-	if (e == OK && (theirs > ours || (theirs == ours && (mine.len != other.len ||
-	    memcmp(mine.data, other.data, mine.len) != 0))))
+	if (e == OK && (theirs > ours ||
+			   (theirs == ours && (mine.len != other.len ||
+						  memcmp(mine.data, other.data, mine.len) != 0))))
 		e = fault_set(f, ERR_ROLLBACK,
 		    "%s holds timestamp %" PRIu64 " and ours is %" PRIu64 ": this would go "
-		    "backwards; restore the newest copy of the repository", there, theirs, ours);
+		    "backwards; restore the newest copy of the repository",
+		    there, theirs, ours);
 	buf_free(&mine);
 	buf_free(&other);
 	return e;

@@ -39,9 +39,10 @@ ran_out(int r)
 {
 	int low = -r & 0x7f, high = -r & ~0x7f;
 
-	return r < 0 && (low == -MBEDTLS_ERR_MPI_ALLOC_FAILED || low == -MBEDTLS_ERR_ASN1_ALLOC_FAILED
-	    || high == -MBEDTLS_ERR_PK_ALLOC_FAILED || high == -MBEDTLS_ERR_ECP_ALLOC_FAILED
-	    || high == -MBEDTLS_ERR_PEM_ALLOC_FAILED);
+	return r < 0 &&
+	       (low == -MBEDTLS_ERR_MPI_ALLOC_FAILED || low == -MBEDTLS_ERR_ASN1_ALLOC_FAILED ||
+		   high == -MBEDTLS_ERR_PK_ALLOC_FAILED || high == -MBEDTLS_ERR_ECP_ALLOC_FAILED ||
+		   high == -MBEDTLS_ERR_PEM_ALLOC_FAILED);
 }
 
 static enum err
@@ -71,8 +72,8 @@ check_rsa(mbedtls_pk_context *pk, struct fault *f)
 		return fault_set(f, ERR_PARSE, "the public key is not RSA of %d to %d bits",
 		    RSA_MIN_BITS, RSA_MAX_BITS);
 #if MBEDTLS_VERSION_MAJOR >= 3
-	if (mbedtls_rsa_set_padding(mbedtls_pk_rsa(*pk), MBEDTLS_RSA_PKCS_V21,
-	        MBEDTLS_MD_SHA256) != 0)
+	if (mbedtls_rsa_set_padding(mbedtls_pk_rsa(*pk), MBEDTLS_RSA_PKCS_V21, MBEDTLS_MD_SHA256) !=
+	    0)
 		return fault_set(f, ERR_PARSE, "the RSA key cannot be used for PSS");
 #else
 	mbedtls_rsa_set_padding(mbedtls_pk_rsa(*pk), MBEDTLS_RSA_PKCS_V21, MBEDTLS_MD_SHA256);
@@ -121,9 +122,8 @@ parse_ed25519(struct sign_public *k, const char *text, size_t n, struct fault *f
 #ifdef HAVE_SODIUM
 	size_t len;
 
-	if (n != 2 * ED25519_KEY
-	    || text_unhex(k->ed25519, sizeof(k->ed25519), text, n, &len) != OK
-	    || len != ED25519_KEY)
+	if (n != 2 * ED25519_KEY ||
+	    text_unhex(k->ed25519, sizeof(k->ed25519), text, n, &len) != OK || len != ED25519_KEY)
 		return fault_set(f, ERR_PARSE, "the Ed25519 key is not 64 hexadecimal digits");
 	memcpy(k->der, k->ed25519, ED25519_KEY);
 	k->der_len = ED25519_KEY;
@@ -135,8 +135,8 @@ parse_ed25519(struct sign_public *k, const char *text, size_t n, struct fault *f
 }
 
 enum err
-sign_public_parse(struct sign_public **out, enum sign_scheme scheme, const char *text, size_t n,
-    struct fault *f)
+sign_public_parse(
+    struct sign_public **out, enum sign_scheme scheme, const char *text, size_t n, struct fault *f)
 {
 	struct sign_public *k = calloc(1, sizeof(*k));
 	enum err e;
@@ -178,14 +178,14 @@ verify_pss(const struct sign_public *k, const uint8_t *sum, const uint8_t *sig, 
 #if MBEDTLS_VERSION_MAJOR >= 3
 	return mbedtls_rsa_rsassa_pss_verify(rsa, MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig);
 #else
-	return mbedtls_rsa_rsassa_pss_verify(rsa, NULL, NULL, MBEDTLS_RSA_PUBLIC,
-	    MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig);
+	return mbedtls_rsa_rsassa_pss_verify(
+	    rsa, NULL, NULL, MBEDTLS_RSA_PUBLIC, MBEDTLS_MD_SHA256, HASH_SHA256_LEN, sum, sig);
 #endif
 }
 
 static int
-verify_ed25519(const struct sign_public *k, const void *msg, size_t n, const uint8_t *sig,
-    size_t sig_len)
+verify_ed25519(
+    const struct sign_public *k, const void *msg, size_t n, const uint8_t *sig, size_t sig_len)
 {
 #ifdef HAVE_SODIUM
 	if (sig_len != ED25519_SIG || sodium_init() < 0)
@@ -198,8 +198,8 @@ verify_ed25519(const struct sign_public *k, const void *msg, size_t n, const uin
 }
 
 enum err
-sign_verify(const struct sign_public *k, const void *msg, size_t n, const uint8_t *sig,
-    size_t sig_len)
+sign_verify(
+    const struct sign_public *k, const void *msg, size_t n, const uint8_t *sig, size_t sig_len)
 {
 	uint8_t sum[HASH_SHA256_LEN];
 	int r = -1;
@@ -210,7 +210,8 @@ sign_verify(const struct sign_public *k, const void *msg, size_t n, const uint8_
 	switch (k->scheme) {
 	case SIGN_ECDSA_P256:
 		/* The context is not changed by verifying; mbedTLS takes no const here. */
-		r = mbedtls_ecdsa_read_signature(mbedtls_pk_ec(k->pk), sum, sizeof(sum), sig, sig_len);
+		r = mbedtls_ecdsa_read_signature(
+		    mbedtls_pk_ec(k->pk), sum, sizeof(sum), sig, sig_len);
 		break;
 	case SIGN_RSA_PSS_SHA256:
 		r = verify_pss(k, sum, sig, sig_len);

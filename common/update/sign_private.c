@@ -59,8 +59,8 @@ sign_generate(struct sign_private **out, struct fault *f)
 		return ERR_NOMEM;
 	r = mbedtls_pk_setup(&k->pk, mbedtls_pk_info_from_type(MBEDTLS_PK_ECKEY));
 	if (r == 0)
-		r = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(k->pk),
-		    from_kernel, NULL);
+		r = mbedtls_ecp_gen_key(
+		    MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(k->pk), from_kernel, NULL);
 	if (r != 0) {
 		sign_private_free(k);
 		return fault_set(f, ERR_NOMEM, "a P-256 key could not be made (mbedTLS %d)", -r);
@@ -91,17 +91,18 @@ decrypt_pem(struct sign_private *k, const char *pem, const char *passphrase, str
 	enum err e;
 
 	if (passphrase == NULL)
-		return fault_set(f, ERR_AUTH, "the private key is encrypted: a passphrase is needed");
+		return fault_set(
+		    f, ERR_AUTH, "the private key is encrypted: a passphrase is needed");
 	buf_init(&info, PKCS8_DER_MAX);
 	mbedtls_pem_init(&m);
 	if (mbedtls_pem_read_buffer(&m, "-----BEGIN ENCRYPTED PRIVATE KEY-----",
-	        "-----END ENCRYPTED PRIVATE KEY-----", (const unsigned char *)pem, NULL, 0,
-	        &used) != 0)
+		"-----END ENCRYPTED PRIVATE KEY-----", (const unsigned char *)pem, NULL, 0,
+		&used) != 0)
 		e = ERR_PARSE;
 	else
 #if MBEDTLS_VERSION_MAJOR >= 3
-		e = pkcs8_decrypt(m.MBEDTLS_PRIVATE(buf), m.MBEDTLS_PRIVATE(buflen), passphrase,
-		    &info);
+		e = pkcs8_decrypt(
+		    m.MBEDTLS_PRIVATE(buf), m.MBEDTLS_PRIVATE(buflen), passphrase, &info);
 #else
 		e = pkcs8_decrypt(m.buf, m.buflen, passphrase, &info);
 #endif
@@ -113,16 +114,17 @@ decrypt_pem(struct sign_private *k, const char *pem, const char *passphrase, str
 	if (e == ERR_AUTH)
 		return fault_set(f, e, "the passphrase does not open the private key");
 	if (e == ERR_UNSUPPORTED)
-		return fault_set(f, e, "the private key is encrypted in another way than "
+		return fault_set(f, e,
+		    "the private key is encrypted in another way than "
 		    "PBKDF2-HMAC-SHA-256 with AES-CBC");
-	return e == OK ? OK : fault_set(f, e, "the encrypted private key has not the form of PKCS#8");
+	return e == OK ? OK
+		       : fault_set(f, e, "the encrypted private key has not the form of PKCS#8");
 }
 
 static enum err
 check_p256(const struct sign_private *k, struct fault *f)
 {
-	if (mbedtls_pk_get_type(&k->pk) != MBEDTLS_PK_ECKEY
-	    || mbedtls_pk_get_bitlen(&k->pk) != 256
+	if (mbedtls_pk_get_type(&k->pk) != MBEDTLS_PK_ECKEY || mbedtls_pk_get_bitlen(&k->pk) != 256
 #if MBEDTLS_VERSION_MAJOR >= 3
 	    || mbedtls_pk_ec(k->pk)->MBEDTLS_PRIVATE(grp).id != MBEDTLS_ECP_DP_SECP256R1)
 #else
@@ -133,8 +135,8 @@ check_p256(const struct sign_private *k, struct fault *f)
 }
 
 enum err
-sign_private_load(struct sign_private **out, const char *pem, size_t n, const char *passphrase,
-    struct fault *f)
+sign_private_load(
+    struct sign_private **out, const char *pem, size_t n, const char *passphrase, struct fault *f)
 {
 	struct sign_private *k;
 	char text[PEM_MAX + 1];
@@ -170,7 +172,8 @@ write_pem(const char *begin, const char *end, const struct buf *der, struct buf 
 	size_t len;
 	enum err e;
 
-	if (mbedtls_pem_write_buffer(begin, end, der->data, der->len, text, sizeof(text), &len) != 0)
+	if (mbedtls_pem_write_buffer(begin, end, der->data, der->len, text, sizeof(text), &len) !=
+	    0)
 		return ERR_TOOBIG;
 	e = buf_append(out, text, len - 1); /* len counts the NUL */
 	mbedtls_platform_zeroize(text, sizeof(text));
@@ -178,8 +181,8 @@ write_pem(const char *begin, const char *end, const struct buf *der, struct buf 
 }
 
 enum err
-sign_private_save(const struct sign_private *k, const char *passphrase, struct buf *out,
-    struct fault *f)
+sign_private_save(
+    const struct sign_private *k, const char *passphrase, struct buf *out, struct fault *f)
 {
 	uint8_t sec1[256], salt[PKCS8_SALT], iv[PKCS8_IV];
 	struct buf info, enc;
@@ -192,8 +195,8 @@ sign_private_save(const struct sign_private *k, const char *passphrase, struct b
 	n = mbedtls_pk_write_key_der((mbedtls_pk_context *)(uintptr_t)&k->pk, sec1, sizeof(sec1));
 	e = n <= 0 ? ERR_INVAL : pkcs8_wrap(sec1 + sizeof(sec1) - (size_t)n, (size_t)n, &info);
 	if (e == OK && passphrase == NULL) {
-		e = write_pem("-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n", &info,
-		    out);
+		e = write_pem(
+		    "-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n", &info, out);
 	} else if (e == OK) {
 		rand_bytes(salt, sizeof(salt));
 		rand_bytes(iv, sizeof(iv));
@@ -213,8 +216,8 @@ sign_private_public_pem(const struct sign_private *k, struct buf *out)
 {
 	unsigned char text[1024];
 
-	if (mbedtls_pk_write_pubkey_pem((mbedtls_pk_context *)(uintptr_t)&k->pk, text,
-	        sizeof(text)) != 0)
+	if (mbedtls_pk_write_pubkey_pem(
+		(mbedtls_pk_context *)(uintptr_t)&k->pk, text, sizeof(text)) != 0)
 		return ERR_INVAL;
 	return buf_puts(out, (const char *)text);
 }

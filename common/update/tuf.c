@@ -1,8 +1,8 @@
 /* Opening, closing and asking; the parts of the workflow that more than one step needs. */
 #include "update/tuf.h"
 
-#include "base/limits.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "update/tuf_client.h"
 #include "update/tuf_path.h"
@@ -54,8 +54,8 @@ read_given_root(const void *root, size_t len, struct tuf_meta **out, struct tuf_
 }
 
 static enum err
-store_given_root(const struct tuf_store *s, const void *root, size_t len, struct tuf_meta **out,
-    struct fault *f)
+store_given_root(
+    const struct tuf_store *s, const void *root, size_t len, struct tuf_meta **out, struct fault *f)
 {
 	struct tuf_failure w;
 	enum err e = read_given_root(root, len, out, &w);
@@ -89,8 +89,8 @@ tuf_init(const char *dir, const void *root, size_t len, struct fault *f)
 static bool
 is_verdict(enum err e)
 {
-	return e == ERR_PARSE || e == ERR_AUTH || e == ERR_VERIFY || e == ERR_TOOBIG
-	    || e == ERR_UNSUPPORTED;
+	return e == ERR_PARSE || e == ERR_AUTH || e == ERR_VERIFY || e == ERR_TOOBIG ||
+	       e == ERR_UNSUPPORTED;
 }
 
 /* The stored root; when it is lost or destroyed, the initial root takes its place. */
@@ -114,7 +114,8 @@ load_root(struct tuf *t, const struct tuf_options *o, struct fault *f)
 	if (o->root == NULL || (e != ERR_NOTFOUND && !is_verdict(e)))
 		return tuf_fail_to(&t->why, e, f);
 	if (e != ERR_NOTFOUND)
-		log_warn("tuf.root-lost", "dir=%s reason=%s", log_q(t->store.dir), log_q(t->why.text));
+		log_warn(
+		    "tuf.root-lost", "dir=%s reason=%s", log_q(t->store.dir), log_q(t->why.text));
 	return store_given_root(&t->store, o->root, o->root_len, &t->top[TUF_ROOT], f);
 }
 
@@ -201,8 +202,12 @@ tuf_close(struct tuf *t)
 enum err
 tuf_tell(struct tuf *t, const char *role, const char *file, const struct tuf_meta *m, bool fresh)
 {
-	struct tuf_document d = { .role = role, .file = file, .version = m->version,
-		.bytes = m->bytes.data, .len = m->bytes.len, .fresh = fresh };
+	struct tuf_document d = { .role = role,
+		.file = file,
+		.version = m->version,
+		.bytes = m->bytes.data,
+		.len = m->bytes.len,
+		.fresh = fresh };
 	struct fault f = { OK, "" };
 	enum err e;
 
@@ -243,8 +248,8 @@ tuf_fetch(struct tuf *t, const struct tuf_source *s, const char *file, size_t ma
 		return OK;
 	buf_free(out);
 	if (e == ERR_TOOBIG)
-		return tuf_fail_u64(&t->why, e, TUF_RULE_LENGTH, max, max + 1,
-		    "there are more bytes than allowed");
+		return tuf_fail_u64(
+		    &t->why, e, TUF_RULE_LENGTH, max, max + 1, "there are more bytes than allowed");
 	return tuf_fail_fault(&t->why, e, TUF_RULE_FETCH, &f);
 }
 
@@ -283,8 +288,8 @@ tuf_obtain(struct tuf *t, const struct tuf_source *s, enum tuf_type type, const 
 	if (e == OK)
 		e = tuf_meta_verify(m, signers, &t->why);
 	if (e == OK && m->version != file->version)
-		e = tuf_fail_u64(&t->why, ERR_VERIFY, TUF_RULE_VERSION, file->version, m->version,
-		    "version");
+		e = tuf_fail_u64(
+		    &t->why, ERR_VERIFY, TUF_RULE_VERSION, file->version, m->version, "version");
 	if (e == OK)
 		e = tuf_meta_fill(m, &t->why);
 	if (e != OK) {

@@ -25,22 +25,23 @@ struct tuf; /* opaque */
  * 404/410/403, FTP 550) and nothing else does; ERR_TOOBIG that there was more. The sentence goes
  * to f. */
 struct tuf_source {
-	enum err (*fetch)(void *ctx, const char *name, size_t max, struct buf *out, struct fault *f);
+	enum err (*fetch)(
+	    void *ctx, const char *name, size_t max, struct buf *out, struct fault *f);
 	void *ctx;
 };
 
 /* One accepted document, as it is told to the observer: borrowed for the call. */
 struct tuf_document {
-	const char *role;    /* "root", "timestamp", "snapshot", "targets" or a delegated role */
-	const char *file;    /* its name in the repository, as fetch would ask for it */
+	const char *role; /* "root", "timestamp", "snapshot", "targets" or a delegated role */
+	const char *file; /* its name in the repository, as fetch would ask for it */
 	uint64_t version;
 	const uint8_t *bytes;
 	size_t len;
-	bool fresh;          /* came from the source now; false: was in the folder already */
+	bool fresh; /* came from the source now; false: was in the folder already */
 };
 
 struct tuf_options {
-	const char *dir;          /* the store; made when absent */
+	const char *dir; /* the store; made when absent */
 	/* Initial root, used when dir holds no usable root.json. NULL: then that is an error. */
 	const void *root;
 	size_t root_len;
@@ -69,12 +70,12 @@ MUST_CHECK enum err tuf_refresh(struct tuf *t, const struct tuf_source *s, const
 /* A target, borrowed from t until the next refresh or close. */
 struct tuf_target {
 	const char *path;
-	const char *role;     /* the role that signed for it */
+	const char *role; /* the role that signed for it */
 	uint64_t length;
 	bool has_sha256, has_sha512; /* at least one */
 	uint8_t sha256[HASH_SHA256_LEN];
 	uint8_t sha512[HASH_SHA512_LEN];
-	const cJSON *custom;  /* may be NULL */
+	const cJSON *custom; /* may be NULL */
 };
 
 /* Section 5.6.7: pre-order search through the delegations, fetching delegated metadata as needed.
@@ -90,8 +91,8 @@ MUST_CHECK enum err tuf_each(struct tuf *t, const struct tuf_source *s,
 
 /* Name of the target's file under the targets folder: with consistent snapshots the hash prefix on
  * its last component. Not percent-encoded. */
-MUST_CHECK enum err tuf_target_file(const struct tuf *t, const struct tuf_target *target,
-    struct buf *out);
+MUST_CHECK enum err tuf_target_file(
+    const struct tuf *t, const struct tuf_target *target, struct buf *out);
 
 /* Verifies the bytes of a target as they stream by. */
 struct tuf_check {
@@ -110,27 +111,27 @@ MUST_CHECK enum err tuf_check_final(struct tuf_check *c, struct tuf_failure *why
 /* What went wrong, for the event update.rejected. */
 enum tuf_rule {
 	TUF_RULE_NONE,
-	TUF_RULE_FETCH,      /* the source did not deliver: nothing was refused */
+	TUF_RULE_FETCH, /* the source did not deliver: nothing was refused */
 	TUF_RULE_LENGTH,
 	TUF_RULE_HASH,
-	TUF_RULE_JSON,       /* not strict JSON, or not of the form that the specification gives */
+	TUF_RULE_JSON, /* not strict JSON, or not of the form that the specification gives */
 	TUF_RULE_TYPE,
-	TUF_RULE_SPEC,       /* spec_version */
+	TUF_RULE_SPEC, /* spec_version */
 	TUF_RULE_KEYID,
 	TUF_RULE_SIGNATURES,
-	TUF_RULE_VERSION,    /* not the version that was asked for */
+	TUF_RULE_VERSION, /* not the version that was asked for */
 	TUF_RULE_ROLLBACK,
 	TUF_RULE_EXPIRED,
 	TUF_RULE_DELEGATION, /* more roles than the cap, or a role that snapshot does not list */
-	TUF_RULE_STORE,      /* our own disk */
+	TUF_RULE_STORE,	     /* our own disk */
 };
 struct tuf_failure {
 	enum err code;
 	enum tuf_rule rule;
-	char file[256];      /* name in the repository, or path of the target */
+	char file[256]; /* name in the repository, or path of the target */
 	char expected[160];
 	char got[160];
-	char text[400];      /* the sentence that f got */
+	char text[400]; /* the sentence that f got */
 };
 const char *tuf_rule_word(enum tuf_rule rule); /* "fetch", "length", ... */
 /* Of the last call that failed; rule is TUF_RULE_NONE when none did. Never NULL. */

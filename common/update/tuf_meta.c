@@ -78,8 +78,8 @@ read_header(struct tuf_meta *m, struct tuf_failure *w)
 		e = fault_set(&f, ERR_PARSE, "version must be 1 or more");
 	if (e == OK)
 		e = json_get_string(m->doc.body, "expires", &expires, &f);
-	if (e == OK && (strlen(expires) != EXPIRES_TEXT
-	        || clock_parse(expires, EXPIRES_TEXT, &m->expires_ms) != OK))
+	if (e == OK && (strlen(expires) != EXPIRES_TEXT ||
+			   clock_parse(expires, EXPIRES_TEXT, &m->expires_ms) != OK))
 		e = fault_set(&f, ERR_PARSE, "expires is not a time like 2026-11-24T13:54:29Z");
 	return e == OK ? OK : form(w, e, &f);
 }
@@ -216,8 +216,8 @@ fill_files(struct tuf_meta *m, const char *needed, struct tuf_failure *w)
 		return form(w, e, &f);
 	qsort(m->files, m->n_files, sizeof(*m->files), by_file);
 	if (tuf_meta_file(m, needed) == NULL)
-		return tuf_fail(w, ERR_PARSE, TUF_RULE_JSON, needed, "",
-		    "meta does not name %s", needed);
+		return tuf_fail(
+		    w, ERR_PARSE, TUF_RULE_JSON, needed, "", "meta does not name %s", needed);
 	return OK;
 }
 
@@ -307,14 +307,14 @@ tuf_meta_role(const struct tuf_meta *snapshot, const char *role)
 }
 
 enum err
-tuf_meta_check_bytes(const struct tuf_metafile *file, const struct buf *bytes,
-    struct tuf_failure *w)
+tuf_meta_check_bytes(
+    const struct tuf_metafile *file, const struct buf *bytes, struct tuf_failure *w)
 {
 	uint8_t sha256[HASH_SHA256_LEN], sha512[HASH_SHA512_LEN];
 
 	if (file->has_length && file->length != bytes->len)
-		return tuf_fail_u64(w, ERR_VERIFY, TUF_RULE_LENGTH, file->length, bytes->len,
-		    "length");
+		return tuf_fail_u64(
+		    w, ERR_VERIFY, TUF_RULE_LENGTH, file->length, bytes->len, "length");
 	if (!file->has_hashes)
 		return OK;
 	hash_once(HASH_SHA256, bytes->data, bytes->len, sha256);
@@ -323,8 +323,8 @@ tuf_meta_check_bytes(const struct tuf_metafile *file, const struct buf *bytes,
 }
 
 static enum err
-read_hash(const cJSON *object, const char *name, uint8_t *out, size_t size, bool *has,
-    struct fault *f)
+read_hash(
+    const cJSON *object, const char *name, uint8_t *out, size_t size, bool *has, struct fault *f)
 {
 	const char *text;
 	size_t n;
@@ -333,8 +333,10 @@ read_hash(const cJSON *object, const char *name, uint8_t *out, size_t size, bool
 	if (json_get(object, name) == NULL)
 		return OK;
 	e = json_get_string(object, name, &text, f);
-	if (e == OK && (strlen(text) != 2 * size || text_unhex(out, size, text, 2 * size, &n) != OK))
-		e = fault_set(f, ERR_PARSE, "the %s hash is not %zu hexadecimal digits", name, 2 * size);
+	if (e == OK &&
+	    (strlen(text) != 2 * size || text_unhex(out, size, text, 2 * size, &n) != OK))
+		e = fault_set(
+		    f, ERR_PARSE, "the %s hash is not %zu hexadecimal digits", name, 2 * size);
 	*has = e == OK;
 	return e;
 }

@@ -81,8 +81,8 @@ read_paths(struct tuf_delegation *d, const cJSON *item, struct fault *f)
 	d->paths = json_get(item, "paths");
 	d->prefixes = json_get(item, "path_hash_prefixes");
 	if ((d->paths == NULL) == (d->prefixes == NULL))
-		return fault_set(f, ERR_PARSE,
-		    "a delegation must have one of 'paths' and 'path_hash_prefixes'");
+		return fault_set(
+		    f, ERR_PARSE, "a delegation must have one of 'paths' and 'path_hash_prefixes'");
 	if (d->paths != NULL)
 		return check_strings(d->paths, "paths", f);
 	return check_strings(d->prefixes, "path_hash_prefixes", f);
@@ -147,7 +147,8 @@ fill_delegations(struct tuf_meta *m, struct fault *f)
 	for (c = roles->child; c != NULL; c = c->next)
 		n++;
 	if (n > LIMIT_TUF_ROLES)
-		return fault_set(f, ERR_TOOBIG, "there are more than %d delegations", LIMIT_TUF_ROLES);
+		return fault_set(
+		    f, ERR_TOOBIG, "there are more than %d delegations", LIMIT_TUF_ROLES);
 	m->delegations = calloc(n + 1, sizeof(*m->delegations));
 	if (m->delegations == NULL)
 		return ERR_NOMEM;

@@ -30,8 +30,8 @@ forget_online(struct tuf *t)
 static bool
 rotated(const struct tuf_meta *old, const struct tuf_meta *new)
 {
-	return signers_lost_key(&old->roles[TUF_TIMESTAMP], &new->roles[TUF_TIMESTAMP])
-	    || signers_lost_key(&old->roles[TUF_SNAPSHOT], &new->roles[TUF_SNAPSHOT]);
+	return signers_lost_key(&old->roles[TUF_TIMESTAMP], &new->roles[TUF_TIMESTAMP]) ||
+	       signers_lost_key(&old->roles[TUF_SNAPSHOT], &new->roles[TUF_SNAPSHOT]);
 }
 
 /* Sections 5.3.4 to 5.3.8 for one root: signed by the old root's keys and by its own. */
@@ -145,8 +145,8 @@ check_timestamp_rollback(struct tuf *t, const struct tuf_meta *m)
 	uint64_t named = tuf_meta_file(m, "snapshot.json")->version, trusted = 0;
 
 	if (old != NULL && m->version < old->version)
-		return tuf_fail_u64(&t->why, ERR_ROLLBACK, TUF_RULE_ROLLBACK, old->version, m->version,
-		    "version");
+		return tuf_fail_u64(
+		    &t->why, ERR_ROLLBACK, TUF_RULE_ROLLBACK, old->version, m->version, "version");
 	if (old != NULL && m->version == old->version)
 		return OK;
 	if (old != NULL)
@@ -280,8 +280,8 @@ update_snapshot(struct tuf *t, const struct tuf_source *s)
 
 	if (stored_serves(t, t->top[TUF_SNAPSHOT], file))
 		return tell_versioned(t, t->top[TUF_SNAPSHOT], false);
-	e = tuf_obtain(t, s, TUF_SNAPSHOT, "snapshot", file,
-	    &t->top[TUF_ROOT]->roles[TUF_SNAPSHOT], &m);
+	e = tuf_obtain(
+	    t, s, TUF_SNAPSHOT, "snapshot", file, &t->top[TUF_ROOT]->roles[TUF_SNAPSHOT], &m);
 	if (e != OK)
 		return e;
 	e = check_snapshot_rollback(t, m);
@@ -304,7 +304,8 @@ update_targets(struct tuf *t, const struct tuf_source *s)
 
 	if (stored_serves(t, t->top[TUF_TARGETS], file))
 		return tell_versioned(t, t->top[TUF_TARGETS], false);
-	e = tuf_obtain(t, s, TUF_TARGETS, "targets", file, &t->top[TUF_ROOT]->roles[TUF_TARGETS], &m);
+	e = tuf_obtain(
+	    t, s, TUF_TARGETS, "targets", file, &t->top[TUF_ROOT]->roles[TUF_TARGETS], &m);
 	if (e != OK)
 		return e;
 	e = tuf_meta_check_expiry(m, t->now_ms, &t->why);

@@ -283,8 +283,8 @@ not_found(struct tuf *t, const char *path)
 }
 
 static enum err
-walk(struct tuf *t, const struct tuf_source *s, const char *path, struct stack *k,
-    struct found *out)
+walk(
+    struct tuf *t, const struct tuf_source *s, const char *path, struct stack *k, struct found *out)
 {
 	const char *visited[LIMIT_TUF_DELEGATIONS];
 	const struct tuf_delegation *d;
@@ -414,8 +414,8 @@ load_all(struct tuf *t, const struct tuf_source *s, struct stack *k, const struc
 		if (was_visited(visited, roles, d->role))
 			continue;
 		if (roles == LIMIT_TUF_ROLES_LOADED)
-			return tuf_fail_u64(&t->why, ERR_TOOBIG, TUF_RULE_DELEGATION, roles, roles + 1,
-			    "delegated roles");
+			return tuf_fail_u64(&t->why, ERR_TOOBIG, TUF_RULE_DELEGATION, roles,
+			    roles + 1, "delegated roles");
 		visited[roles++] = d->role;
 		e = load_role(t, s, d, &all[*n]);
 		if (e == OK)

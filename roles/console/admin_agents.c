@@ -72,7 +72,8 @@ work_revoke(struct call *call, struct db *db)
 	if (e == ERR_NOTFOUND)
 		return call_refuse(call, 404, "unknown-agent", "no agent has this id or host name");
 	if (e == ERR_EXISTS)
-		return call_refuse(call, 409, "ambiguous", "several agents have this host name: give the id");
+		return call_refuse(
+		    call, 409, "ambiguous", "several agents have this host name: give the id");
 	if (e == OK)
 		e = store_agent_get(db, call->text[0], &a);
 	if (e == OK)

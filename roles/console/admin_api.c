@@ -52,7 +52,8 @@ admin_gate(struct http_req *req, void *ctx)
 	}
 	log_warn("refused", "what=admin code=unauthorized path=%s", log_q(http_path(req)));
 	http_set(req, "WWW-Authenticate", "Bearer");
-	http_problem(req, 401, "unauthorized", "send the token of %s/" FILE_ADMIN_TOKEN, c->o->state);
+	http_problem(
+	    req, 401, "unauthorized", "send the token of %s/" FILE_ADMIN_TOKEN, c->o->state);
 	return false;
 }
 

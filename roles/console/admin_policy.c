@@ -47,7 +47,8 @@ work_get(struct call *call, struct db *db)
 {
 	(void)db;
 	if (!feed_is_policy_name(call->param))
-		return call_refuse(call, 404, "not-found", "a policy is default.json or group/NAME.json");
+		return call_refuse(
+		    call, 404, "not-found", "a policy is default.json or group/NAME.json");
 	return read_out(call, call->param);
 }
 
@@ -71,13 +72,14 @@ work_put(struct call *call, struct db *db)
 	struct fault f = { 0 };
 	uint64_t version;
 	cJSON *o;
-	enum err e = feed_put_policy(call->c->feed, call->param, buf_text(&call->body), call->body.len,
-	    &version, &f);
+	enum err e = feed_put_policy(
+	    call->c->feed, call->param, buf_text(&call->body), call->body.len, &version, &f);
 
 	(void)db;
 	if (e != OK)
 		return settle(call, e, &f);
-	log_info("policy.published", "name=%s version=%llu", call->param, (unsigned long long)version);
+	log_info(
+	    "policy.published", "name=%s version=%llu", call->param, (unsigned long long)version);
 	e = feed_answer(call->param, buf_text(&call->body), call->body.len, version, &o);
 	return e == OK ? call_json(call, 200, o) : e;
 }
@@ -91,7 +93,8 @@ work_delete(struct call *call, struct db *db)
 
 	(void)db;
 	if (strcmp(call->param, "default.json") == 0)
-		return call_refuse(call, 422, "refused", "default.json stays; publish {} to empty it");
+		return call_refuse(
+		    call, 422, "refused", "default.json stays; publish {} to empty it");
 	e = feed_put_policy(call->c->feed, call->param, NULL, 0, &version, &f);
 	return e == OK ? answer_version(call, version) : settle(call, e, &f);
 }
@@ -124,8 +127,8 @@ work_stage(struct call *call, struct db *db)
 {
 	struct fault f = { 0 };
 	uint32_t have, need;
-	enum err e = feed_stage_authority(call->c->feed, buf_text(&call->body), call->body.len, &have,
-	    &need, &f);
+	enum err e = feed_stage_authority(
+	    call->c->feed, buf_text(&call->body), call->body.len, &have, &need, &f);
 
 	(void)db;
 	if (e == OK)
@@ -147,8 +150,8 @@ work_sign(struct call *call, struct db *db)
 {
 	struct fault f = { 0 };
 	uint32_t have, need;
-	enum err e = feed_import_authority(call->c->feed, buf_text(&call->body), call->body.len, &have,
-	    &need, &f);
+	enum err e = feed_import_authority(
+	    call->c->feed, buf_text(&call->body), call->body.len, &have, &need, &f);
 
 	(void)db;
 	if (e != OK)
@@ -172,7 +175,7 @@ start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db
 struct note {
 	struct job job;
 	struct console *c;
-	const char *done;            /* "policy", "authority" */
+	const char *done; /* "policy", "authority" */
 	char name[CALL_PARAM];
 };
 
@@ -223,7 +226,8 @@ finish_policy(struct call *call)
 static void
 finish_authority(struct call *call)
 {
-	note(call, "authority", call->status == 200 && call->last ? "published" : "staged or signed");
+	note(call, "authority",
+	    call->status == 200 && call->last ? "published" : "staged or signed");
 }
 
 static void

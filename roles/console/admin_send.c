@@ -1,5 +1,5 @@
-/* admin_send.c - POST /v1/tasks: an order becomes a signed envelope, is stored for every agent it is for,
- * and only then leaves: pushed to agents with a task port, kept for the pull of all. */
+/* admin_send.c - POST /v1/tasks: an order becomes a signed envelope, is stored for every agent it
+ * is for, and only then leaves: pushed to agents with a task port, kept for the pull of all. */
 #include "admin_api.h"
 #include "audit.h"
 #include "base/clock.h"
@@ -18,7 +18,7 @@
 
 struct send {
 	struct envelope envelope;
-	struct buf text;             /* the envelope as it travels */
+	struct buf text; /* the envelope as it travels */
 	bool draft;
 	struct agent_row *agents;
 	size_t n, cap;
@@ -50,8 +50,8 @@ resolve_target(struct db *db, const char *word, char target[STORE_GROUP + 8], st
 	if (e == ERR_NOTFOUND)
 		return fault_set(f, e, "no agent has the id or host name '%.80s'", word);
 	if (e == ERR_EXISTS)
-		return fault_set(f, ERR_NOTFOUND, "several agents have the host name '%.80s': give the id",
-		    word);
+		return fault_set(f, ERR_NOTFOUND,
+		    "several agents have the host name '%.80s': give the id", word);
 	return e == OK ? text_copy(target, STORE_GROUP + 8, agent, strlen(agent)) : e;
 }
 
@@ -60,8 +60,11 @@ build(struct call *call, struct db *db, const cJSON *body, struct fault *f)
 {
 	struct send *s = call->extra;
 	char target[STORE_GROUP + 8], id[UUID_TEXT];
-	struct envelope_draft d = { .id = id, .agent = target, .issuer = call->c->o->name,
-		.args = json_get(body, "args"), .not_before_ms = clock_wall_ms() };
+	struct envelope_draft d = { .id = id,
+		.agent = target,
+		.issuer = call->c->o->name,
+		.args = json_get(body, "args"),
+		.not_before_ms = clock_wall_ms() };
 	uint64_t life = call->c->o->task_life;
 	const char *word, *life_text;
 	enum err e = json_get_string(body, "target", &word, f);
@@ -76,7 +79,7 @@ build(struct call *call, struct db *db, const cJSON *body, struct fault *f)
 	if (e != OK)
 		return e;
 	if (life_text != NULL && (text_duration_ms(life_text, strlen(life_text), &life) != OK ||
-	                             life == 0 || life > LIMIT_TASK_LIFE_S * 1000ull))
+				     life == 0 || life > LIMIT_TASK_LIFE_S * 1000ull))
 		return fault_set(f, ERR_INVAL, "'life' must be a duration up to 7d");
 	if (d.args != NULL && !cJSON_IsObject(d.args))
 		return fault_set(f, ERR_INVAL, "member 'args' must be an object");
@@ -97,7 +100,8 @@ take_envelope(struct call *call, cJSON *body, struct fault *f)
 	return envelope_from_tree(&s->envelope, tree, f);
 }
 
-/* Would an agent believe this? Asked here, so that the administrator hears it and not a thousand logs. */
+/* Would an agent believe this? Asked here, so that the administrator hears it and not a thousand
+ * logs. */
 static enum err
 check_authority(struct call *call, struct fault *f, enum envelope_refusal *r)
 {
@@ -142,9 +146,13 @@ static enum err
 store_all(struct call *call, struct db *db)
 {
 	struct send *s = call->extra;
-	struct task_row row = { .id = s->envelope.id, .target = s->envelope.agent,
-		.type = s->envelope.type, .envelope = buf_text(&s->text), .created = clock_wall_ms(),
-		.not_before = s->envelope.not_before_ms, .expires = s->envelope.expires_ms };
+	struct task_row row = { .id = s->envelope.id,
+		.target = s->envelope.agent,
+		.type = s->envelope.type,
+		.envelope = buf_text(&s->text),
+		.created = clock_wall_ms(),
+		.not_before = s->envelope.not_before_ms,
+		.expires = s->envelope.expires_ms };
 	enum err e = store_task_add(db, &row);
 
 	if (e == OK)
@@ -218,7 +226,7 @@ order(struct call *call, struct db *db, cJSON *body, struct fault *f)
 	struct send *s = call->extra;
 	enum envelope_refusal r = ENVELOPE_OK;
 	enum err e = json_get(body, "envelope") != NULL ? take_envelope(call, body, f)
-	                                                : build(call, db, body, f);
+							: build(call, db, body, f);
 
 	buf_init(&s->text, LIMIT_TASK_BYTES);
 	if (e == OK)
@@ -232,7 +240,8 @@ order(struct call *call, struct db *db, cJSON *body, struct fault *f)
 	if (e == OK)
 		e = store_all(call, db);
 	if (e == OK && s->n == 0)
-		e = fault_set(f, ERR_NOTFOUND, "no enrolled agent belongs to '%s'", s->envelope.agent);
+		e = fault_set(
+		    f, ERR_NOTFOUND, "no enrolled agent belongs to '%s'", s->envelope.agent);
 	if (e == OK)
 		e = record(call, db);
 	return e == OK ? answer(call) : e;
@@ -273,8 +282,8 @@ finish_send(struct call *call)
 
 	if (call->code != NULL || s->draft)
 		return;
-	log_info("task.sent", "task=%s type=%s target=%s agents=%zu", s->envelope.id, s->envelope.type,
-	    s->envelope.agent, s->n);
+	log_info("task.sent", "task=%s type=%s target=%s agents=%zu", s->envelope.id,
+	    s->envelope.type, s->envelope.agent, s->n);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct agent_row *a = &s->agents[i];
 

@@ -52,8 +52,8 @@ take_root(const struct call *call, struct token *t, const cJSON *item, struct fa
 
 	if (t->n_roots == TOKEN_MAX_ROOTS || !cJSON_IsString(item) ||
 	    !text_is_role_name(item->string, strlen(item->string)))
-		return fault_set(f, ERR_INVAL, "'roots' holds up to %d feeds and their root.json in base64",
-		    TOKEN_MAX_ROOTS);
+		return fault_set(f, ERR_INVAL,
+		    "'roots' holds up to %d feeds and their root.json in base64", TOKEN_MAX_ROOTS);
 	buf_init(&bytes, LIMIT_ROOT);
 	e = text_unb64(&bytes, item->valuestring, strlen(item->valuestring));
 	if (e != OK || bytes.len == 0)

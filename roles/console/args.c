@@ -25,7 +25,8 @@ find(const char *spec, const char *name, size_t n, bool *wants)
 
 /* The name without '=' and value, as it stands in spec: a literal that outlives argv. */
 static enum err
-take_option(struct args *a, int argc, const char *const *argv, int *at, const char *spec, struct fault *f)
+take_option(
+    struct args *a, int argc, const char *const *argv, int *at, const char *spec, struct fault *f)
 {
 	const char *text = argv[*at], *eq = strchr(text, '='), *known;
 	size_t n = eq != NULL ? (size_t)(eq - text) : strlen(text);
@@ -77,7 +78,8 @@ args_value(const struct args *a, const char *name)
 
 	for (size_t i = a->n_options; i-- > 0;) { /* the last one counts */
 		const char *own = a->options[i].name;
-		if (strncmp(own, name, n) == 0 && (own[n] == '\0' || own[n] == ' ' || own[n] == '='))
+		if (strncmp(own, name, n) == 0 &&
+		    (own[n] == '\0' || own[n] == ' ' || own[n] == '='))
 			return a->options[i].value;
 	}
 	return NULL;

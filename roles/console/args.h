@@ -13,18 +13,18 @@
 
 struct args {
 	struct {
-		const char *name, *value;    /* value "" for a flag */
+		const char *name, *value; /* value "" for a flag */
 	} options[ARGS_OPTIONS];
 	size_t n_options;
 	const char *words[ARGS_WORDS];
 	size_t n_words;
 };
 
-/* spec: "--config= --json --uses=": '=' wants a value, given as --uses 3 or --uses=3. An option may come
- * before or after words; "--" ends options. ERR_INVAL with a sentence. Borrows argv. */
-MUST_CHECK enum err args_parse(struct args *a, int argc, const char *const *argv, const char *spec,
-    struct fault *f);
-bool args_has(const struct args *a, const char *name);            /* "--json" */
-const char *args_value(const struct args *a, const char *name);   /* NULL when not given */
+/* spec: "--config= --json --uses=": '=' wants a value, given as --uses 3 or --uses=3. An option may
+ * come before or after words; "--" ends options. ERR_INVAL with a sentence. Borrows argv. */
+MUST_CHECK enum err args_parse(
+    struct args *a, int argc, const char *const *argv, const char *spec, struct fault *f);
+bool args_has(const struct args *a, const char *name);		/* "--json" */
+const char *args_value(const struct args *a, const char *name); /* NULL when not given */
 
 #endif

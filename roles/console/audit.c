@@ -78,7 +78,8 @@ audit_done(struct console *c, struct db *db, const char *done, cJSON *data)
 	buf_init(&type, 128);
 	e = buf_printf(&type, "org.atalaia.console.%s", done);
 	if (e == OK)
-		e = store_own_event(db, c->o->org, c->o->name, buf_text(&type), data, clock_wall_ms());
+		e = store_own_event(
+		    db, c->o->org, c->o->name, buf_text(&type), data, clock_wall_ms());
 	else
 		cJSON_Delete(data);
 	buf_free(&type);

@@ -49,7 +49,8 @@ list_add(struct list *l, const char *name, const char *path)
 	l->members[l->n].name = strdup(name);
 	l->members[l->n].path = strdup(path);
 	l->n++;
-	return l->members[l->n - 1].name != NULL && l->members[l->n - 1].path != NULL ? OK : ERR_NOMEM;
+	return l->members[l->n - 1].name != NULL && l->members[l->n - 1].path != NULL ? OK
+										      : ERR_NOMEM;
 }
 
 /* The database goes as a copy; locks and sockets mean nothing elsewhere. */
@@ -204,7 +205,8 @@ unpack(struct restore *r, const char *path, struct fault *f)
 		return fault_sys(f, errno, "%s", path);
 	e = pack_reader_new(&reader, LIMIT_BYTES, LIMIT_FILES, &sink, r);
 	while (e == OK && (n = read(fd, piece, sizeof(piece))) != 0)
-		e = n < 0 ? fault_sys(f, errno, "%s", path) : pack_reader_feed(reader, piece, (size_t)n, f);
+		e = n < 0 ? fault_sys(f, errno, "%s", path)
+			  : pack_reader_feed(reader, piece, (size_t)n, f);
 	if (e == OK)
 		e = pack_reader_end(reader, f);
 	pack_reader_free(reader);
@@ -230,7 +232,8 @@ backup_read(const struct options *o, const char *path, struct fault *f)
 	enum err e;
 
 	if (!is_empty(o->state))
-		return fault_set(f, ERR_EXISTS, "%s is not empty: restore into a new state folder", o->state);
+		return fault_set(
+		    f, ERR_EXISTS, "%s is not empty: restore into a new state folder", o->state);
 	buf_init(&b, sizeof(part));
 	e = buf_printf(&b, "%s.restore", o->state);
 	if (e == OK)

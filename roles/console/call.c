@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define LIMIT_CALL_OUT (64u << 20) /* a long list of events */
-#define LIMIT_CALL_BODY (2u << 20)  /* the largest policy or authority and its JSON */
+#define LIMIT_CALL_BODY (2u << 20) /* the largest policy or authority and its JSON */
 
 static void
 call_free(struct call *call)
@@ -67,7 +67,7 @@ call_new(struct console *c, struct http_req *req)
 		call->peer = *http_identity(req);
 	(void)addr_format_ip(call->address, http_peer(req));
 	if (text_copy(call->param, sizeof(call->param), http_param(req, 0),
-	        strlen(http_param(req, 0))) != OK)
+		strlen(http_param(req, 0))) != OK)
 		call->param[0] = '\0';
 	http_on_cancel(req, on_cancel, call);
 	return call;
@@ -84,7 +84,8 @@ answer(struct call *call, enum err result)
 	} else if (result != OK) {
 		http_problem(req, 500, "internal", "%s", err_text(result));
 	} else if (call->problem_body) {
-		http_reply(req, call->status, "application/problem+json", call->out.data, call->out.len);
+		http_reply(
+		    req, call->status, "application/problem+json", call->out.data, call->out.len);
 	} else if (call->code != NULL) {
 		if (call->retry_s > 0)
 			http_setf(req, "Retry-After", "%u", call->retry_s);
@@ -141,22 +142,22 @@ start_on(struct work *w, struct call *call, enum err (*work)(struct call *, stru
 }
 
 void
-call_start(struct call *call, enum err (*work)(struct call *, struct db *),
-    void (*finish)(struct call *))
+call_start(
+    struct call *call, enum err (*work)(struct call *, struct db *), void (*finish)(struct call *))
 {
 	start_on(&call->c->db_work, call, work, finish);
 }
 
 void
-call_start_feed(struct call *call, enum err (*work)(struct call *, struct db *),
-    void (*finish)(struct call *))
+call_start_feed(
+    struct call *call, enum err (*work)(struct call *, struct db *), void (*finish)(struct call *))
 {
 	start_on(&call->c->feed_work, call, work, finish);
 }
 
 void
-call_start_files(struct call *call, enum err (*work)(struct call *, struct db *),
-    void (*finish)(struct call *))
+call_start_files(
+    struct call *call, enum err (*work)(struct call *, struct db *), void (*finish)(struct call *))
 {
 	call->moved = true;
 	start_on(&call->c->file_work, call, work, finish);

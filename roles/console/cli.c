@@ -84,7 +84,8 @@ cli_read_file(const char *path, struct buf *out)
 	}
 	while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0)
 		if (buf_append(out, piece, (size_t)n) != OK)
-			return cli_fail(CLI_USAGE, "the input is larger than %u bytes", LIMIT_INPUT);
+			return cli_fail(
+			    CLI_USAGE, "the input is larger than %u bytes", LIMIT_INPUT);
 	return CLI_OK;
 }
 
@@ -98,8 +99,8 @@ cli_query(struct buf *path, const char *name, const char *value)
 	e = buf_printf(path, "%c%s=", strchr(buf_text(path), '?') == NULL ? '?' : '&', name);
 	for (; e == OK && *value != '\0'; value++) {
 		unsigned char c = (unsigned char)*value;
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		             c == '-' || c == '.' || c == '_';
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
 		e = plain ? buf_append(path, &c, 1) : buf_printf(path, "%%%02X", c);
 	}
 	return e;
@@ -193,12 +194,14 @@ judge(struct cli *c, struct exchange *x, struct cli_reply *out)
 
 	if (x->err != OK)
 		return cli_fail(CLI_UNREACHABLE,
-		    "the console does not answer on 127.0.0.1 port %u (%s): is atalaia-console serve running?",
+		    "the console does not answer on 127.0.0.1 port %u (%s): is atalaia-console "
+		    "serve running?",
 		    c->port, fault_text(&x->fault));
 	out->status = x->status;
 	if (x->body.len > 0 &&
 	    json_parse(&out->body, buf_text(&x->body), x->body.len, JSON_EVENT, &f) != OK)
-		return cli_fail(CLI_INTERNAL, "the console's answer is no JSON: %s", fault_text(&f));
+		return cli_fail(
+		    CLI_INTERNAL, "the console's answer is no JSON: %s", fault_text(&f));
 	if (x->status < 400)
 		return CLI_OK;
 	if (c->json)
@@ -214,8 +217,14 @@ cli_request(struct cli *c, const char *method, const char *path, const char *bod
 	struct exchange x = { .err = ERR_CLOSED };
 	char auth[96];
 	const char *const headers[] = { auth, "Content-Type: application/json", NULL };
-	struct httpc_request q = { .method = method, .headers = headers, .body = body, .body_len = n,
-		.max_body = LIMIT_REPLY, .connect_ms = 3000, .total_ms = 60000 + wait_ms, .done = on_done,
+	struct httpc_request q = { .method = method,
+		.headers = headers,
+		.body = body,
+		.body_len = n,
+		.max_body = LIMIT_REPLY,
+		.connect_ms = 3000,
+		.total_ms = 60000 + wait_ms,
+		.done = on_done,
 		.ctx = &x };
 	struct buf url;
 	enum err e;

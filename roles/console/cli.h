@@ -1,5 +1,6 @@
-/* cli.h - what the verbs of the command line share: configuration, arguments, requests to 2226, exit codes.
- * 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the console does not answer. */
+/* cli.h - what the verbs of the command line share: configuration, arguments, requests to 2226,
+ * exit codes. 0 done; 1 refused or failed; 2 wrong usage or configuration; 3 the console does not
+ * answer. */
 #ifndef CONSOLE_CLI_H
 #define CONSOLE_CLI_H
 
@@ -17,7 +18,7 @@ struct cli {
 	struct options o;
 	struct args args;
 	bool json;
-	char token[65];              /* read with the first request */
+	char token[65]; /* read with the first request */
 	uint16_t port;
 };
 
@@ -27,19 +28,19 @@ struct cli_reply {
 	cJSON *body;
 };
 
-/* Sends and waits; prints a sentence and gives the exit code when that fails or when the answer is a
- * problem. body NULL: none. */
+/* Sends and waits; prints a sentence and gives the exit code when that fails or when the answer is
+ * a problem. body NULL: none. */
 int cli_request(struct cli *c, const char *method, const char *path, const char *body, size_t n,
     uint32_t wait_ms, struct cli_reply *out);
 /* body is a tree; taken. */
 int cli_post(struct cli *c, const char *path, cJSON *body, struct cli_reply *out);
 void cli_reply_free(struct cli_reply *r);
-int cli_fail(int code, const char *fmt, ...) PRINTF_LIKE(2, 3);  /* to stderr; returns code */
-void cli_print_json(const cJSON *tree);                          /* one line, for programs */
-void cli_print_document(const cJSON *tree);                      /* indented, for people */
+int cli_fail(int code, const char *fmt, ...) PRINTF_LIKE(2, 3); /* to stderr; returns code */
+void cli_print_json(const cJSON *tree);				/* one line, for programs */
+void cli_print_document(const cJSON *tree);			/* indented, for people */
 /* Text member of an object for people: "-" when absent; control bytes made visible. */
 const char *cli_text(const cJSON *o, const char *name);
-int cli_read_file(const char *path, struct buf *out);            /* "-" = stdin */
+int cli_read_file(const char *path, struct buf *out); /* "-" = stdin */
 /* Appends path?name=value, percent-encoded; value NULL: nothing. */
 MUST_CHECK enum err cli_query(struct buf *path, const char *name, const char *value);
 

@@ -11,7 +11,8 @@ struct db {
 
 static const char schema_1[] =
     "CREATE TABLE agents(agent TEXT PRIMARY KEY, host TEXT NOT NULL, grp TEXT NOT NULL,"
-    " machine TEXT NOT NULL, version TEXT NOT NULL, address TEXT NOT NULL, task_port INTEGER NOT NULL,"
+    " machine TEXT NOT NULL, version TEXT NOT NULL, address TEXT NOT NULL, task_port INTEGER NOT "
+    "NULL,"
     " enrolled INTEGER NOT NULL, seen INTEGER NOT NULL, serial TEXT NOT NULL,"
     " not_after INTEGER NOT NULL, revoked INTEGER, clone INTEGER) WITHOUT ROWID;"
     "CREATE INDEX agents_grp ON agents(grp);"
@@ -26,7 +27,8 @@ static const char schema_1[] =
     "CREATE INDEX tasks_created ON tasks(created);"
     "CREATE TABLE deliveries(task TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,"
     " final INTEGER NOT NULL, way TEXT, step TEXT, error TEXT, result TEXT, offered INTEGER,"
-    " push TEXT, updated INTEGER NOT NULL, rev INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(task, agent)) WITHOUT ROWID;"
+    " push TEXT, updated INTEGER NOT NULL, rev INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(task, "
+    "agent)) WITHOUT ROWID;"
     "CREATE INDEX deliveries_open ON deliveries(agent, task) WHERE final = 0;"
     "CREATE TABLE events(n INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL,"
     " epoch TEXT NOT NULL, class TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL,"

@@ -1,5 +1,6 @@
-/* db.h - the console's database: its schema, transactions for work.h, and store/sql.h in the short form
- * that one-line statements need. Blocks: worker thread only, one at a time (work.h sees to that). */
+/* db.h - the console's database: its schema, transactions for work.h, and store/sql.h in the short
+ * form that one-line statements need. Blocks: worker thread only, one at a time (work.h sees to
+ * that). */
 #ifndef CONSOLE_DB_H
 #define CONSOLE_DB_H
 
@@ -19,8 +20,8 @@ extern const struct work_hooks db_hooks; /* ctx is the struct db */
 
 /* The statement for this literal; NULL when it could not be made (logged). Finish with db_end. */
 struct sql_stmt *db_prepare(struct db *db, const char *text);
-/* Binds by letters: i int64_t, t const char * (NULL = null), b (const void *, size_t). Text and blobs
- * are borrowed until db_end. */
+/* Binds by letters: i int64_t, t const char * (NULL = null), b (const void *, size_t). Text and
+ * blobs are borrowed until db_end. */
 MUST_CHECK enum err db_bind(struct sql_stmt *s, const char *letters, ...);
 /* OK: a row; ERR_NOTFOUND: no more rows; ERR_EXISTS: a unique rule; ERR_NOSPACE, ERR_IO. */
 MUST_CHECK enum err db_step(struct sql_stmt *s);
@@ -29,8 +30,8 @@ void db_end(struct sql_stmt *s); /* NULL is fine */
 MUST_CHECK enum err db_run(struct db *db, const char *text, const char *letters, ...);
 int64_t db_changes(struct db *db);
 /* First column of the first row as a number; ERR_NOTFOUND without a row. */
-MUST_CHECK enum err db_number(struct db *db, int64_t *out, const char *text, const char *letters,
-    ...);
+MUST_CHECK enum err db_number(
+    struct db *db, int64_t *out, const char *text, const char *letters, ...);
 /* Copies the whole database to a new file, consistent while others write. Not inside db_hooks. */
 MUST_CHECK enum err db_backup(struct db *db, const char *path, struct fault *f);
 

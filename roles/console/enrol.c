@@ -1,6 +1,6 @@
-/* enrol.c - POST /v1/enroll and /v1/renew (DESIGN section 10). All in the database worker: the attempt is
- * counted before anything is checked, one statement spends the token, and the queue runs one job at a
- * time, so of a hundred parallel tries of a single-use token exactly one wins. */
+/* enrol.c - POST /v1/enroll and /v1/renew (DESIGN section 10). All in the database worker: the
+ * attempt is counted before anything is checked, one statement spends the token, and the queue runs
+ * one job at a time, so of a hundred parallel tries of a single-use token exactly one wins. */
 #include "agent_api.h"
 #include "audit.h"
 #include "base/clock.h"
@@ -30,7 +30,8 @@ struct enrol {
 	int64_t now;
 };
 
-/* One answer for every reason, so that a guesser learns nothing; the log and the event know more. */
+/* One answer for every reason, so that a guesser learns nothing; the log and the event know more.
+ */
 static enum err
 refuse_token(struct enrol *x, const char *why)
 {
@@ -56,15 +57,19 @@ static enum err
 issue(struct enrol *x, const char *csr, const char *agent, struct fault *f)
 {
 	const struct console *c = x->call->c;
-	struct pki_grant g = { .role = PKI_AGENT, .org = c->o->org, .name = agent, .server_auth = true,
-		.client_auth = true, .not_before = x->now - BACKDATE_MS,
+	struct pki_grant g = { .role = PKI_AGENT,
+		.org = c->o->org,
+		.name = agent,
+		.server_auth = true,
+		.client_auth = true,
+		.not_before = x->now - BACKDATE_MS,
 		.not_after = x->now + CERT_DAYS * DAY_MS };
 	struct pki_identity id;
 	enum err e;
 
 	buf_init(&x->cert, LIMIT_CERT);
-	e = pki_issue(&x->cert, csr, strlen(csr), buf_text(&c->id.ca_signing), buf_text(&c->id.ca_key),
-	    &g, &id, f);
+	e = pki_issue(&x->cert, csr, strlen(csr), buf_text(&c->id.ca_signing),
+	    buf_text(&c->id.ca_key), &g, &id, f);
 	if (e != OK)
 		return e;
 	x->agent.not_after = id.not_after;
@@ -102,13 +107,13 @@ fill_agent(struct enrol *x)
 	if (e == OK)
 		e = text_copy(a->group, sizeof(a->group), x->token.group, strlen(x->token.group));
 	if (e == OK)
-		e = text_copy(a->address, sizeof(a->address), x->call->address,
-		    strlen(x->call->address));
+		e = text_copy(
+		    a->address, sizeof(a->address), x->call->address, strlen(x->call->address));
 	return e;
 }
 
-/* root.json of a feed: of policies its first root (later ones follow by rotation), of others what the
- * administrator gave us; none is fine, the agent then needs it from its package. */
+/* root.json of a feed: of policies its first root (later ones follow by rotation), of others what
+ * the administrator gave us; none is fine, the agent then needs it from its package. */
 static enum err
 read_root(const struct console *c, const char *feed, struct buf *out)
 {
@@ -175,9 +180,14 @@ static enum err
 write_document(struct enrol *x)
 {
 	const struct console *c = x->call->c;
-	struct enroll_answer a = { .agent = x->agent.agent, .org = c->o->org, .group = x->agent.group,
-		.certificate = buf_text(&x->cert), .ca = buf_text(&c->id.ca), .console_name = c->o->name,
-		.console_host = c->o->host, .console_port = c->agent_port };
+	struct enroll_answer a = { .agent = x->agent.agent,
+		.org = c->o->org,
+		.group = x->agent.group,
+		.certificate = buf_text(&x->cert),
+		.ca = buf_text(&c->id.ca),
+		.console_name = c->o->name,
+		.console_host = c->o->host,
+		.console_port = c->agent_port };
 	struct feeds all = { 0 };
 	char time[CLOCK_TEXT];
 	enum err e = add_feeds(x, &a, &all);
@@ -185,8 +195,11 @@ write_document(struct enrol *x)
 	clock_format(time, x->now);
 	a.time = time;
 	a.n_sources = 1;
-	a.sources[0] = (struct enroll_source){ .name = c->o->source_name, .host = c->o->source_host,
-		.ftp = c->o->source_ftp, .http = c->o->source_http, .version = c->o->source_version };
+	a.sources[0] = (struct enroll_source){ .name = c->o->source_name,
+		.host = c->o->source_host,
+		.ftp = c->o->source_ftp,
+		.http = c->o->source_http,
+		.version = c->o->source_version };
 	buf_init(&x->document, LIMIT_ENROLL_ANSWER);
 	if (e == OK)
 		e = enroll_answer_write(&a, &x->document);
@@ -203,8 +216,8 @@ write_answer(struct enrol *x)
 
 	if (e != OK)
 		return e;
-	enroll_answer_mac_keyed(mac, x->token.key, x->req.proof, buf_text(&x->document),
-	    x->document.len);
+	enroll_answer_mac_keyed(
+	    mac, x->token.key, x->req.proof, buf_text(&x->document), x->document.len);
 	return enroll_answer_seal(&x->call->out, buf_text(&x->document), x->document.len, mac);
 }
 
@@ -249,8 +262,8 @@ admit(struct enrol *x)
 	if (e == OK)
 		e = write_answer(x);
 	if (e == OK)
-		e = store_enrolment_add(x->db, x->token.id, x->req.proof, x->agent.agent, &x->call->out,
-		    x->now);
+		e = store_enrolment_add(
+		    x->db, x->token.id, x->req.proof, x->agent.agent, &x->call->out, x->now);
 	if (e == OK)
 		e = record(x);
 	if (e != OK)
@@ -269,8 +282,8 @@ check_token(struct enrol *x, const uint8_t csr_sha256[32])
 		return e;
 	if (!proof_right(x, csr_sha256))
 		return refuse_token(x, "the proof is wrong");
-	e = store_enrolment_find(x->db, x->token.id, x->req.proof, x->now - ENROLL_REPEAT_MS,
-	    &x->call->out);
+	e = store_enrolment_find(
+	    x->db, x->token.id, x->req.proof, x->now - ENROLL_REPEAT_MS, &x->call->out);
 	if (e != ERR_NOTFOUND)
 		return e; /* the same request again: the same answer */
 	if (x->token.revoked)
@@ -346,11 +359,13 @@ renew(struct enrol *x, const char *csr)
 	}
 	e = issue(x, csr, x->call->peer.name, &f);
 	if (e == OK)
-		e = store_agent_renewed(x->db, x->call->peer.name, x->agent.serial, x->agent.not_after);
+		e = store_agent_renewed(
+		    x->db, x->call->peer.name, x->agent.serial, x->agent.not_after);
 	if (e == OK)
 		e = write_renewal(x);
 	if (e != OK)
-		log_error("renew.failed", "agent=%s error=%s", x->call->peer.name, log_q(fault_text(&f)));
+		log_error(
+		    "renew.failed", "agent=%s error=%s", x->call->peer.name, log_q(fault_text(&f)));
 	else
 		log_info("renewed", "agent=%s serial=%s", x->call->peer.name, x->agent.serial);
 	return e;

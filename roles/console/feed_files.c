@@ -1,5 +1,5 @@
-/* feed_files.c - GET /v1/feeds/policies/...: the files of the policies feed for enrolled agents, so that
- * an organisation can keep them off the mirrors that everybody reads (DESIGN section 11). */
+/* feed_files.c - GET /v1/feeds/policies/...: the files of the policies feed for enrolled agents, so
+ * that an organisation can keep them off the mirrors that everybody reads (DESIGN section 11). */
 #include "agent_api.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -16,7 +16,7 @@
 
 struct open_job {
 	uv_work_t work;
-	struct http_req *req;        /* NULL: the client went away */
+	struct http_req *req; /* NULL: the client went away */
 	int root, fd;
 	uint64_t size;
 	enum err err;
@@ -45,7 +45,8 @@ static void
 open_done(uv_work_t *work, int status)
 {
 	struct open_job *j = work->data;
-	const char *type = text_ends(j->name, ".json") ? "application/json" : "application/octet-stream";
+	const char *type =
+	    text_ends(j->name, ".json") ? "application/json" : "application/octet-stream";
 
 	if (j->req == NULL || status != 0) {
 		if (j->fd >= 0)

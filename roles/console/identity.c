@@ -14,8 +14,8 @@
 #define BACKDATE_MS (3600000ll) /* agents whose clock is a little behind */
 
 static enum err
-write_file(const struct options *o, const char *name, const struct buf *b, unsigned mode,
-    struct fault *f)
+write_file(
+    const struct options *o, const char *name, const struct buf *b, unsigned mode, struct fault *f)
 {
 	char path[STATE_PATH];
 	enum err e = options_path(o, name, path, f);
@@ -42,11 +42,14 @@ read_file(const struct options *o, const char *name, struct buf *b, struct fault
 
 /* New key and certificate for this console under the signing CA. */
 static enum err
-make_certificate(const struct options *o, const struct buf *ca, const struct buf *ca_key,
-    struct fault *f)
+make_certificate(
+    const struct options *o, const struct buf *ca, const struct buf *ca_key, struct fault *f)
 {
-	struct pki_grant g = { .role = PKI_CONSOLE, .org = o->org, .name = o->name,
-		.server_auth = true, .client_auth = true };
+	struct pki_grant g = { .role = PKI_CONSOLE,
+		.org = o->org,
+		.name = o->name,
+		.server_auth = true,
+		.client_auth = true };
 	struct buf key, csr, cert;
 	int64_t now = clock_wall_ms();
 	enum err e;
@@ -60,7 +63,8 @@ make_certificate(const struct options *o, const struct buf *ca, const struct buf
 	if (e == OK)
 		e = pki_csr_new(&csr, buf_text(&key), o->name, f);
 	if (e == OK)
-		e = pki_issue(&cert, buf_text(&csr), csr.len, buf_text(ca), buf_text(ca_key), &g, NULL, f);
+		e = pki_issue(
+		    &cert, buf_text(&csr), csr.len, buf_text(ca), buf_text(ca_key), &g, NULL, f);
 	if (e == OK)
 		e = write_file(o, FILE_KEY, &key, 0600, f);
 	if (e == OK)
@@ -125,7 +129,8 @@ identity_make(const struct options *o, struct fault *f)
 	enum err e = options_path(o, FILE_CA, path, f);
 
 	if (e == OK && file_exists(path))
-		e = fault_set(f, ERR_EXISTS, "%s exists: this console was initialised before", path);
+		e = fault_set(
+		    f, ERR_EXISTS, "%s exists: this console was initialised before", path);
 	if (e == OK)
 		e = make_task_key(o, f);
 	return e == OK ? make_ca(o, NULL, f) : e;

@@ -1,6 +1,7 @@
 /* identity.h - the console's keys and certificates: made by init, loaded by serve. Files of 0600.
- * CA: P-256, ten years. Console certificate: 398 days, serverAuth + clientAuth, made anew at start when
- * less than a third of its life is left. Blocking; nothing here is called from handlers but the reads. */
+ * CA: P-256, ten years. Console certificate: 398 days, serverAuth + clientAuth, made anew at start
+ * when less than a third of its life is left. Blocking; nothing here is called from handlers but
+ * the reads. */
 #ifndef CONSOLE_IDENTITY_H
 #define CONSOLE_IDENTITY_H
 
@@ -12,10 +13,10 @@
 #include "update/sign.h"
 
 struct identity {
-	struct buf ca;               /* PEM of every CA that is trusted */
+	struct buf ca; /* PEM of every CA that is trusted */
 	struct buf ca_signing, ca_key;
-	struct buf cert, key;        /* of this console; cert alone, without CA */
-	struct buf chain;            /* cert and signing CA: what listeners send */
+	struct buf cert, key;	     /* of this console; cert alone, without CA */
+	struct buf chain;	     /* cert and signing CA: what listeners send */
 	uint8_t ca_spki[PKI_SHA256]; /* of the signing CA: goes into tokens */
 	uint8_t leaf[PKI_SHA256];    /* SHA-256 of the leaf's DER: bound by enrolment proofs */
 	struct sign_private *task_key;

@@ -1,5 +1,6 @@
-/* ingest.c - POST /v1/events: one transaction for a batch, duplicates ignored, acks after the commit
- * (DESIGN section 9). The whole of it runs in the database worker, reading the JSON included. */
+/* ingest.c - POST /v1/events: one transaction for a batch, duplicates ignored, acks after the
+ * commit (DESIGN section 9). The whole of it runs in the database worker, reading the JSON
+ * included. */
 #include "agent_api.h"
 #include "audit.h"
 #include "base/clock.h"
@@ -26,12 +27,13 @@ struct ingest {
 	struct event_ack acks[EVENT_CLASSES];
 	int64_t now;
 	size_t stored;
-	char done[WAKE_TASKS][UUID_TEXT]; /* tasks that ended in this batch: who watches them is woken */
+	char done[WAKE_TASKS]
+		 [UUID_TEXT]; /* tasks that ended in this batch: who watches them is woken */
 	size_t n_done;
 };
 
-/* A refusal that names one event: {"status","title","code","detail","index","id"?}. The agent puts that
- * event aside and sends the rest. */
+/* A refusal that names one event: {"status","title","code","detail","index","id"?}. The agent puts
+ * that event aside and sends the rest. */
 static enum err
 refuse_event(struct ingest *x, int status, const char *code, int index, const struct fault *f)
 {
@@ -112,13 +114,15 @@ note_task_done(struct ingest *x, const struct event_row *row, const cJSON *item)
 	if (strcmp(row->type, "org.atalaia.task.done") != 0)
 		return OK;
 	if (json_get_string(data, "task", &id, NULL) != OK ||
-	    json_get_string(data, "state", &d.state, NULL) != OK || !enroll_state_is_final(d.state) ||
+	    json_get_string(data, "state", &d.state, NULL) != OK ||
+	    !enroll_state_is_final(d.state) ||
 	    json_opt_string(data, "step", NULL, &d.step, NULL) != OK)
 		return OK;
 	if (json_opt_string(data, "error", NULL, &d.error, NULL) != OK)
 		d.error = NULL;
 	buf_init(&result, LIMIT_TASK_BYTES);
-	if (cJSON_IsObject(json_get(data, "result")) && json_print(json_get(data, "result"), &result) == OK)
+	if (cJSON_IsObject(json_get(data, "result")) &&
+	    json_print(json_get(data, "result"), &result) == OK)
 		d.result = buf_text(&result);
 	e = store_delivery_state(x->db, id, x->call->peer.name, &d);
 	buf_free(&result);
@@ -178,7 +182,8 @@ unpack(struct call *call)
 	}
 	buf_free(&plain);
 	if (e == ERR_TOOBIG)
-		return call_refuse(call, 413, "batch-too-big", "at most %d bytes", LIMIT_BATCH_BYTES);
+		return call_refuse(
+		    call, 413, "batch-too-big", "at most %d bytes", LIMIT_BATCH_BYTES);
 	return e == ERR_PARSE ? call_refuse(call, 400, "malformed", "the body is no gzip") : e;
 }
 
@@ -199,9 +204,11 @@ take_batch(struct ingest *x)
 	if (e != OK)
 		return e;
 	if (!cJSON_IsArray(x->batch))
-		return call_refuse(x->call, 400, "malformed", "the body must be a JSON array of events");
+		return call_refuse(
+		    x->call, 400, "malformed", "the body must be a JSON array of events");
 	if (cJSON_GetArraySize(x->batch) > LIMIT_BATCH_EVENTS)
-		return call_refuse(x->call, 413, "batch-too-big", "at most %d events", LIMIT_BATCH_EVENTS);
+		return call_refuse(
+		    x->call, 413, "batch-too-big", "at most %d events", LIMIT_BATCH_EVENTS);
 	cJSON_ArrayForEach(item, x->batch)
 	{
 		e = take_event(x, item, index++);

@@ -66,8 +66,8 @@ struct plan_keys {
 };
 
 static enum err
-make_offline_keys(const struct options *o, const struct init_plan *plan, struct plan_keys *k,
-    struct fault *f)
+make_offline_keys(
+    const struct options *o, const struct init_plan *plan, struct plan_keys *k, struct fault *f)
 {
 	char name[64];
 	enum err e = offline_key(o, "policies-root.pem", k->root, f);
@@ -86,8 +86,9 @@ static enum err
 make_repo(const struct options *o, const char *path, const char *root_key, struct fault *f)
 {
 	const char *roots[] = { root_key };
-	struct repo_init init = { .feed = FEED_POLICIES, .root_keys = roots, .root_key_count = 1,
-		.root_threshold = 1 };
+	struct repo_init init = {
+		.feed = FEED_POLICIES, .root_keys = roots, .root_key_count = 1, .root_threshold = 1
+	};
 
 	(void)o;
 	return repo_init(path, &init, f);
@@ -107,8 +108,8 @@ fill_repo(struct repo *r, const struct options *o, const struct init_plan *plan,
 		e = repo_delegate(r, ROLE_AUTHORITY, k->authority_list, plan->authority_keys,
 		    plan->authority_threshold, paths, 1, f);
 	if (e == OK)
-		e = repo_role_put(r, ROLE_AUTHORITY, "authority.json", authority.data, authority.len,
-		    k->authority_list, plan->authority_threshold, f);
+		e = repo_role_put(r, ROLE_AUTHORITY, "authority.json", authority.data,
+		    authority.len, k->authority_list, plan->authority_threshold, f);
 	if (e == OK)
 		e = feed_keep(o, "authority.json", authority.data, authority.len, f);
 	buf_free(&authority);
@@ -119,7 +120,8 @@ static enum err
 make_feed(const struct options *o, const struct init_plan *plan, const struct plan_keys *k,
     struct fault *f)
 {
-	static const char policy[] = "{\n  \"update\": {\"auto\": true, \"delta\": \"prefer\"}\n}\n";
+	static const char policy[] =
+	    "{\n  \"update\": {\"auto\": true, \"delta\": \"prefer\"}\n}\n";
 	char path[STATE_PATH];
 	struct repo *r = NULL;
 	struct feed *feed;
@@ -135,7 +137,8 @@ make_feed(const struct options *o, const struct init_plan *plan, const struct pl
 	if (e == OK) { /* publishes what was collected, the first policy with it */
 		feed = feed_over(r, o);
 		e = feed == NULL ? ERR_NOMEM
-		                 : feed_put_policy(feed, "default.json", policy, sizeof(policy) - 1, &version, f);
+				 : feed_put_policy(feed, "default.json", policy, sizeof(policy) - 1,
+				       &version, f);
 		feed_close(feed);
 		return e;
 	}
@@ -147,8 +150,8 @@ static enum err
 check_plan(const struct init_plan *plan, struct fault *f)
 {
 	if (plan->authority_keys == 0 || plan->authority_keys > MAX_AUTHORITY_KEYS)
-		return fault_set(f, ERR_INVAL, "--authority-keys must be between 1 and %d",
-		    MAX_AUTHORITY_KEYS);
+		return fault_set(
+		    f, ERR_INVAL, "--authority-keys must be between 1 and %d", MAX_AUTHORITY_KEYS);
 	if (plan->authority_threshold == 0 || plan->authority_threshold > plan->authority_keys)
 		return fault_set(f, ERR_INVAL,
 		    "--authority-threshold must be between 1 and the number of authority keys");

@@ -10,7 +10,8 @@
 
 #define LIMIT_KEY 16384
 
-/* Every task type of DESIGN section 8; two: it changes what an agent is, and may need two signatures. */
+/* Every task type of DESIGN section 8; two: it changes what an agent is, and may need two
+ * signatures. */
 static const struct {
 	const char *type;
 	bool two;

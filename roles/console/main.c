@@ -1,5 +1,5 @@
-/* atalaia-console: the console role (DESIGN sections 8 to 11). One verb a line; everything but init, serve,
- * backup, restore and rotate-ca talks to the running console on 2226. */
+/* atalaia-console: the console role (DESIGN sections 8 to 11). One verb a line; everything but
+ * init, serve, backup, restore and rotate-ca talks to the running console on 2226. */
 #include "cli.h"
 #include "net/curlset.h"
 
@@ -8,16 +8,18 @@
 
 static const struct verb {
 	const char *name;
-	const char *options;         /* beside --config= and --json */
+	const char *options; /* beside --config= and --json */
 	int (*run)(struct cli *c);
 	const char *help;
 } verbs[] = {
 	{ "init", "--authority-keys= --authority-threshold= --two-signatures", verb_init,
 	    "init                          make CA, keys, policies feed and first authority\n"
-	    "     [--authority-keys 3] [--authority-threshold 2]   offline keys and how many must sign\n"
+	    "     [--authority-keys 3] [--authority-threshold 2]   offline keys and how many must "
+	    "sign\n"
 	    "     [--two-signatures]       role.set, update.pin, agent.restart need a second key" },
 	{ "serve", "", verb_serve, "serve                         run the console" },
-	{ "status", "", verb_status, "status                        what the running console holds" },
+	{ "status", "", verb_status,
+	    "status                        what the running console holds" },
 	{ "token", "--uses= --life= --group= --signature-root=", verb_token,
 	    "token [--uses N] [--life 7d] [--group NAME] [--signature-root [FEED=]ROOT.json]\n"
 	    "                              print one enrolment token\n"
@@ -25,8 +27,10 @@ static const struct verb {
 	{ "agents", "--group=", verb_agents, "agents [--group NAME]         list the agents" },
 	{ "revoke", "", verb_revoke, "revoke AGENT                  by id or host name" },
 	{ "task", "--to= --life= --wait --timeout= --args= --draft= --key=", verb_task,
-	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] [--wait [--timeout 60s]]\n"
-	    "     TARGET: agent id, host name, group:NAME or all; a value that is JSON is taken as JSON\n"
+	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] [--wait [--timeout "
+	    "60s]]\n"
+	    "     TARGET: agent id, host name, group:NAME or all; a value that is JSON is taken as "
+	    "JSON\n"
 	    "     --draft FILE             write the signed envelope instead of sending it\n"
 	    "task sign FILE --key PEM      add a second signature (needs no console)\n"
 	    "task submit FILE [--wait]     send a drafted envelope\n"
@@ -38,10 +42,13 @@ static const struct verb {
 	    "     NAME: default.json or group/GROUP.json" },
 	{ "authority", "--key= --out=", verb_authority,
 	    "authority show                the authority in force\n"
-	    "authority make FILE --out STAGED     check and stage a new one, write what must be signed\n"
+	    "authority make FILE --out STAGED     check and stage a new one, write what must be "
+	    "signed\n"
 	    "authority sign STAGED --key PEM      add a signature (needs no console)\n"
-	    "authority publish STAGED             hand signatures in; publishes when enough signed" },
-	{ "backup", "", verb_backup, "backup FILE                   everything, in one file (keep it secret)" },
+	    "authority publish STAGED             hand signatures in; publishes when enough "
+	    "signed" },
+	{ "backup", "", verb_backup,
+	    "backup FILE                   everything, in one file (keep it secret)" },
 	{ "restore", "", verb_restore, "restore FILE                  into an empty state folder" },
 	{ "rotate-ca", "", verb_rotate_ca,
 	    "rotate-ca                     a new CA signs from now on, the old one stays trusted" },
@@ -53,8 +60,9 @@ usage(FILE *out, int code)
 	(void)fprintf(out, "usage: atalaia-console VERB [--config FILE] [--json] ...\n\n");
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		(void)fprintf(out, "%s\n", verbs[i].help);
-	(void)fprintf(out, "\nexit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration,\n"
-	                   "3 the console does not answer\n");
+	(void)fprintf(out,
+	    "\nexit codes: 0 done, 1 refused or failed, 2 wrong usage or configuration,\n"
+	    "3 the console does not answer\n");
 	if (code == CLI_OK) {
 		(void)fprintf(out, "\nconfiguration file (default /etc/atalaia/console.conf):\n");
 		conf_print_help(out, options_table, options_count);

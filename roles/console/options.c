@@ -11,10 +11,14 @@
 
 #define DEFAULT_FILE "/etc/atalaia/console.conf"
 #define AT(member) offsetof(struct options, member)
-#define ROW(name, type, dflt, help) \
-	{ "console", #name, type, AT(name), dflt, help, 0, 0, NULL }
-#define RANGE(name, type, dflt, min, max, help) \
-	{ "console", #name, type, AT(name), dflt, help, min, max, NULL }
+#define ROW(name, type, dflt, help)                                                                \
+	{                                                                                          \
+		"console", #name, type, AT(name), dflt, help, 0, 0, NULL                           \
+	}
+#define RANGE(name, type, dflt, min, max, help)                                                    \
+	{                                                                                          \
+		"console", #name, type, AT(name), dflt, help, min, max, NULL                       \
+	}
 
 #define DAY_MS (86400000ull)
 
@@ -27,14 +31,16 @@ const struct conf_option options_table[] = {
 	ROW(org, CONF_STRING, "", "name of the organisation, fixed at init: [A-Za-z0-9._-], 1..64"),
 	ROW(name, CONF_STRING, "main", "name of this console"),
 	ROW(host, CONF_STRING, "", "host name or address that agents find this console under"),
-	ROW(publish, CONF_PATH, "", "root folder of the origin mirror, which gets the policies feed"),
+	ROW(publish, CONF_PATH, "",
+	    "root folder of the origin mirror, which gets the policies feed"),
 	ROW(feeds, CONF_LIST, "signatures", "feeds that agents follow besides policies"),
 	ROW(source_name, CONF_STRING, "server", "name of the server's mirror"),
 	ROW(source_host, CONF_STRING, "", "host of the server's mirror, default: host"),
 	ROW(source_ftp, CONF_PORT, "2021", "FTP port of the server's mirror, 0 = none"),
 	ROW(source_http, CONF_PORT, "2221", "HTTP port of the server's mirror, 0 = none"),
 	ROW(source_version, CONF_PORT, "3333", "version port of the server's mirror, 0 = none"),
-	RANGE(token_life, CONF_DURATION, "7d", 60000, 365 * DAY_MS, "how long a new token may be used"),
+	RANGE(token_life, CONF_DURATION, "7d", 60000, 365 * DAY_MS,
+	    "how long a new token may be used"),
 	RANGE(task_life, CONF_DURATION, "1d", 1000, LIMIT_TASK_LIFE_S * 1000ull,
 	    "how long a new task may wait for its agent"),
 	RANGE(push_timeout, CONF_DURATION, "5s", 100, 60000,
@@ -71,12 +77,15 @@ check(struct options *o, struct fault *f)
 {
 	if (o->org[0] == '\0' || !pki_is_name(o->org, strlen(o->org)))
 		return conf_fault(o->conf, "console", "org", f,
-		    "give the organisation's name: org = example, with [A-Za-z0-9._-], 1 to 64 characters");
+		    "give the organisation's name: org = example, with [A-Za-z0-9._-], 1 to 64 "
+		    "characters");
 	if (!pki_is_name(o->name, strlen(o->name)))
-		return conf_fault(o->conf, "console", "name", f, "use [A-Za-z0-9._-], 1 to 64 characters");
+		return conf_fault(
+		    o->conf, "console", "name", f, "use [A-Za-z0-9._-], 1 to 64 characters");
 	if (o->host[0] == '\0')
 		return conf_fault(o->conf, "console", "host", f,
-		    "say under which name or address agents find this console: host = server.example");
+		    "say under which name or address agents find this console: host = "
+		    "server.example");
 	if (o->agent_port != 0 && o->agent_port == o->admin_port)
 		return conf_fault(o->conf, "console", "admin_port", f,
 		    "is the same as agent_port: choose another");
@@ -102,8 +111,8 @@ options_load(struct options *o, const char *file, struct fault *f)
 	if (file == NULL)
 		file = DEFAULT_FILE;
 	if (!file_exists(file))
-		return fault_set(f, ERR_INVAL, "%s: no such file: name the configuration with --config FILE",
-		    file);
+		return fault_set(f, ERR_INVAL,
+		    "%s: no such file: name the configuration with --config FILE", file);
 	e = conf_load(&o->conf, o, options_table, options_count, file, f);
 	if (e != OK)
 		return e;

@@ -119,7 +119,8 @@ work_state(struct call *call, struct db *db)
 	if (e == ERR_NOTFOUND)
 		e = call_refuse(call, 404, "unknown-task", "no such task was sent to this agent");
 	else if (e == OK)
-		log_info("task.state", "task=%s agent=%s state=%s", call->param, call->peer.name, d.state);
+		log_info("task.state", "task=%s agent=%s state=%s", call->param, call->peer.name,
+		    d.state);
 	buf_free(&result);
 	enroll_state_free(&s);
 	return e;

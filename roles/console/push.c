@@ -14,8 +14,8 @@ struct attempt {
 	struct push *owner;
 	struct agent_row agent;
 	char task[UUID_TEXT];
-	char *body;                  /* NULL: a cancel */
-	uint64_t started_ms;         /* 0: waits for its turn */
+	char *body;	     /* NULL: a cancel */
+	uint64_t started_ms; /* 0: waits for its turn */
 	bool woken;
 };
 
@@ -140,7 +140,7 @@ static bool
 is_final_refusal(const struct httpc_response *r)
 {
 	return r->err == OK && (r->status == 400 || r->status == 403 || r->status == 409 ||
-	                           r->status == 413 || r->status == 422);
+				   r->status == 413 || r->status == 422);
 }
 
 static void
@@ -159,8 +159,8 @@ record(struct attempt *a, const struct httpc_response *r)
 	o->refused = a->body != NULL && is_final_refusal(r);
 	read_problem(r, o);
 	if (r->err != OK)
-		(void)snprintf(o->text, sizeof(o->text), "%sfailed: %s", a->body == NULL ? "cancel " : "",
-		    fault_text(&r->fault));
+		(void)snprintf(o->text, sizeof(o->text), "%sfailed: %s",
+		    a->body == NULL ? "cancel " : "", fault_text(&r->fault));
 	else
 		(void)snprintf(o->text, sizeof(o->text), "%sanswered %d%s%s%s",
 		    a->body == NULL ? "cancel " : "", r->status, r->status < 400 ? "" : " ",
@@ -178,8 +178,8 @@ on_done(void *ctx, const struct httpc_response *r)
 	bool taken = r->err == OK && (r->status == 202 || r->status == 200);
 
 	log_info("push", "task=%s agent=%s address=%s:%u status=%d%s%s", a->task, a->agent.agent,
-	    a->agent.address, a->agent.task_port, r->status, r->err == OK ? "" : " error=",
-	    r->err == OK ? "" : log_q(fault_text(&r->fault)));
+	    a->agent.address, a->agent.task_port, r->status,
+	    r->err == OK ? "" : " error=", r->err == OK ? "" : log_q(fault_text(&r->fault)));
 	p->running--;
 	if (r->err != ERR_CANCELED)
 		record(a, r);
@@ -207,11 +207,15 @@ start(struct attempt *a)
 {
 	static const char *const headers[] = { "Content-Type: application/json", NULL };
 	struct console *c = a->owner->c;
-	struct httpc_request q = { .method = "POST", .headers = headers,
+	struct httpc_request q = { .method = "POST",
+		.headers = headers,
 		.body = a->body != NULL ? a->body : "{}",
-		.body_len = a->body != NULL ? strlen(a->body) : 2, .expect_name = a->agent.agent,
-		.connect_ms = (uint32_t)c->o->push_timeout, .total_ms = (uint32_t)c->o->push_timeout * 2,
-		.done = on_done, .ctx = a };
+		.body_len = a->body != NULL ? strlen(a->body) : 2,
+		.expect_name = a->agent.agent,
+		.connect_ms = (uint32_t)c->o->push_timeout,
+		.total_ms = (uint32_t)c->o->push_timeout * 2,
+		.done = on_done,
+		.ctx = a };
 	struct httpc_call *call;
 	struct buf url;
 	enum err e;

@@ -1,6 +1,7 @@
-/* push.h - hands envelopes to agents' task ports (2222, mutual TLS: the peer must be that very agent).
- * The same task stays in the queue for the agent's own pull; the agent runs it once. A waiting pull is
- * woken when the push has failed or has taken longer than PUSH_HEAD_START_MS. Loop thread only. */
+/* push.h - hands envelopes to agents' task ports (2222, mutual TLS: the peer must be that very
+ * agent). The same task stays in the queue for the agent's own pull; the agent runs it once. A
+ * waiting pull is woken when the push has failed or has taken longer than PUSH_HEAD_START_MS. Loop
+ * thread only. */
 #ifndef CONSOLE_PUSH_H
 #define CONSOLE_PUSH_H
 

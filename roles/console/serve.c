@@ -46,7 +46,8 @@ read_admin_token(struct console *c, struct fault *f)
 	while (b.len > 0 && b.data[b.len - 1] == '\n')
 		b.data[--b.len] = '\0';
 	if (e == OK && b.len != 64)
-		e = fault_set(f, ERR_INVAL, "%s must hold 64 characters: run atalaia-console init", path);
+		e = fault_set(
+		    f, ERR_INVAL, "%s must hold 64 characters: run atalaia-console init", path);
 	if (e == OK)
 		e = text_copy(c->admin_token, sizeof(c->admin_token), buf_text(&b), b.len);
 	buf_wipe(&b);
@@ -82,7 +83,9 @@ open_state(struct console *c, struct fault *f)
 	if (e != OK)
 		return e;
 	c->feed_root = open(feed_public(c->feed), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return c->feed_root >= 0 ? OK : fault_set(f, ERR_IO, "%s cannot be opened", feed_public(c->feed));
+	return c->feed_root >= 0
+		   ? OK
+		   : fault_set(f, ERR_IO, "%s cannot be opened", feed_public(c->feed));
 }
 
 /* Inside the handshake: a revoked agent gets no further than its certificate. */
@@ -97,8 +100,11 @@ admit(void *ctx, const struct pki_identity *peer)
 static enum err
 make_tls(struct console *c, struct fault *f)
 {
-	struct tls_options t = { .chain_pem = buf_text(&c->id.chain), .key_pem = buf_text(&c->id.key),
-		.auth = TLS_AUTH_OPTIONAL, .admit = admit, .admit_ctx = c };
+	struct tls_options t = { .chain_pem = buf_text(&c->id.chain),
+		.key_pem = buf_text(&c->id.key),
+		.auth = TLS_AUTH_OPTIONAL,
+		.admit = admit,
+		.admit_ctx = c };
 
 	t.trust.ca_pem = buf_text(&c->id.ca);
 	t.trust.expired_grace_ms = ENROLL_RENEW_GRACE_DAYS * 86400000ll;
@@ -110,7 +116,8 @@ make_tls(struct console *c, struct fault *f)
 static enum err
 make_client(struct console *c, struct fault *f)
 {
-	struct httpc_tls t = { .cert_pem = buf_text(&c->id.chain), .key_pem = buf_text(&c->id.key) };
+	struct httpc_tls t = { .cert_pem = buf_text(&c->id.chain),
+		.key_pem = buf_text(&c->id.key) };
 
 	t.trust.ca_pem = buf_text(&c->id.ca);
 	t.expect.role = PKI_AGENT;
@@ -136,14 +143,15 @@ listen_all(struct console *c, struct fault *f)
 		if (n > 0) {
 			e = text_copy(host, sizeof(host), p, n);
 			if (e == OK)
-				e = httpd_listen(c->agents, host, c->agent_port, &c->agent_port, &own);
+				e = httpd_listen(
+				    c->agents, host, c->agent_port, &c->agent_port, &own);
 			if (e == OK)
 				bound++;
 			else if (strchr(host, ':') != NULL && bound > 0)
 				e = OK;
 			else
-				return conf_fault(c->o->conf, "console", "agent_port", f, "%s",
-				    fault_text(&own));
+				return conf_fault(
+				    c->o->conf, "console", "agent_port", f, "%s", fault_text(&own));
 		}
 		p += n;
 		p += strspn(p, ", ");
@@ -156,14 +164,23 @@ listen_all(struct console *c, struct fault *f)
 static enum err
 make_servers(struct console *c, struct fault *f)
 {
-	struct httpd_options agents = { .name = "agents", .routes = agent_routes,
-		.n_routes = agent_route_count, .ctx = c, .gate = agent_gate, .tls = c->tls,
+	struct httpd_options agents = { .name = "agents",
+		.routes = agent_routes,
+		.n_routes = agent_route_count,
+		.ctx = c,
+		.gate = agent_gate,
+		.tls = c->tls,
 		.max_connections = LIMIT_CONNECTIONS,
 		.max_per_address = c->o->connections_per_address,
 		.handshakes_per_s = c->o->handshakes_per_second,
-		.handshake_burst = c->o->handshakes_per_second * 10, .idle_ms = 120000 };
-	struct httpd_options admin = { .name = "admin", .routes = admin_routes,
-		.n_routes = admin_route_count, .ctx = c, .gate = admin_gate, .local_only = true,
+		.handshake_burst = c->o->handshakes_per_second * 10,
+		.idle_ms = 120000 };
+	struct httpd_options admin = { .name = "admin",
+		.routes = admin_routes,
+		.n_routes = admin_route_count,
+		.ctx = c,
+		.gate = admin_gate,
+		.local_only = true,
 		.max_connections = ADMIN_CONNECTIONS };
 	struct fault own = { 0 };
 	enum err e = httpd_new(&c->agents, c->loop, &agents, f);
@@ -173,7 +190,7 @@ make_servers(struct console *c, struct fault *f)
 	if (e == OK)
 		e = listen_all(c, f);
 	if (e == OK && httpd_listen(c->admin, c->o->admin_listen, c->o->admin_port, &c->admin_port,
-	                   &own) != OK)
+			   &own) != OK)
 		e = conf_fault(c->o->conf, "console", "admin_port", f, "%s", fault_text(&own));
 	return e;
 }
@@ -201,8 +218,8 @@ announce(struct console *c, struct fault *f)
 
 /* ---- stop ---- */
 
-/* Servers first (no new work), then the client and the queues, then the handles: each step waits for
- * the one before, so that every answer that is owed has gone out. */
+/* Servers first (no new work), then the client and the queues, then the handles: each step waits
+ * for the one before, so that every answer that is owed has gone out. */
 static void
 on_queues_closed(void *arg)
 {
@@ -320,8 +337,8 @@ run(struct console *c, struct fault *f)
 		return 2;
 	if (start_loop(c) != 0)
 		return 70;
-	log_info("ready", "org=%s console=%s agents=%u admin=%u policies=%llu", c->o->org, c->o->name,
-	    c->agent_port, c->admin_port, (unsigned long long)feed_version(c->feed));
+	log_info("ready", "org=%s console=%s agents=%u admin=%u policies=%llu", c->o->org,
+	    c->o->name, c->agent_port, c->admin_port, (unsigned long long)feed_version(c->feed));
 	(void)uv_run(c->loop, UV_RUN_DEFAULT);
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* serve.h - `atalaia-console serve`: runs until SIGTERM. Returns the exit status: 0, 2 for configuration
- * and state that must be put right by a person, 70 for a loop that did not close. */
+/* serve.h - `atalaia-console serve`: runs until SIGTERM. Returns the exit status: 0, 2 for
+ * configuration and state that must be put right by a person, 70 for a loop that did not close. */
 #ifndef CONSOLE_SERVE_H
 #define CONSOLE_SERVE_H
 

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define SEEN_EVERY_MS 60000
-#define AGENT_COLUMNS \
-	"agent, host, grp, machine, version, address, serial, task_port, enrolled, seen, not_after," \
+#define AGENT_COLUMNS                                                                              \
+	"agent, host, grp, machine, version, address, serial, task_port, enrolled, seen, "         \
+	"not_after,"                                                                               \
 	" revoked, clone"
 
 enum err
@@ -27,8 +28,8 @@ store_agent_add(struct db *db, const struct agent_row *a)
 	return db_run(db,
 	    "INSERT INTO agents(agent, host, grp, machine, version, address, serial, task_port,"
 	    " enrolled, seen, not_after) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-	    "tttttttiiii", a->agent, a->host, a->group, a->machine, a->version, a->address, a->serial,
-	    (int64_t)a->task_port, a->enrolled, a->seen, a->not_after);
+	    "tttttttiiii", a->agent, a->host, a->group, a->machine, a->version, a->address,
+	    a->serial, (int64_t)a->task_port, a->enrolled, a->seen, a->not_after);
 }
 
 static void
@@ -75,13 +76,13 @@ store_agent_get(struct db *db, const char *agent, struct agent_row *out)
 enum err
 store_agent_renewed(struct db *db, const char *agent, const char *serial, int64_t not_after)
 {
-	return db_run(db, "UPDATE agents SET serial = ?, not_after = ? WHERE agent = ?", "tit", serial,
-	    not_after, agent);
+	return db_run(db, "UPDATE agents SET serial = ?, not_after = ? WHERE agent = ?", "tit",
+	    serial, not_after, agent);
 }
 
 enum err
-store_agent_seen(struct db *db, const char *agent, const char *address,
-    int64_t task_port_or_minus1, int64_t now)
+store_agent_seen(
+    struct db *db, const char *agent, const char *address, int64_t task_port_or_minus1, int64_t now)
 {
 	return db_run(db,
 	    "UPDATE agents SET address = ?2, seen = ?4,"
@@ -93,8 +94,8 @@ store_agent_seen(struct db *db, const char *agent, const char *address,
 enum err
 store_agent_revoke(struct db *db, const char *agent, int64_t now)
 {
-	enum err e = db_run(db, "UPDATE agents SET revoked = ifnull(revoked, ?) WHERE agent = ?", "it",
-	    now, agent);
+	enum err e = db_run(
+	    db, "UPDATE agents SET revoked = ifnull(revoked, ?) WHERE agent = ?", "it", now, agent);
 
 	return e == OK && db_changes(db) == 0 ? ERR_NOTFOUND : e;
 }
@@ -169,9 +170,9 @@ store_agents_each(struct db *db, const char *target,
     enum err (*each)(void *arg, const struct agent_row *a), void *arg)
 {
 	const char *group = text_starts(target, "group:") ? target + strlen("group:") : NULL;
-	struct sql_stmt *s = db_prepare(db,
-	    "SELECT " AGENT_COLUMNS " FROM agents WHERE revoked IS NULL AND"
-	    " (?1 = '*' OR agent = ?1 OR grp = ?2)");
+	struct sql_stmt *s =
+	    db_prepare(db, "SELECT " AGENT_COLUMNS " FROM agents WHERE revoked IS NULL AND"
+			   " (?1 = '*' OR agent = ?1 OR grp = ?2)");
 	struct agent_row a;
 	enum err e = db_bind(s, "tt", target, group);
 

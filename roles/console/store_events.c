@@ -27,7 +27,8 @@ enum err
 store_event_add(struct db *db, const struct event_row *e)
 {
 	enum err x = db_run(db,
-	    "INSERT OR IGNORE INTO events(source, epoch, class, seq, id, type, time, received, body)"
+	    "INSERT OR IGNORE INTO events(source, epoch, class, seq, id, type, time, received, "
+	    "body)"
 	    " VALUES(?,?,?,?,?,?,?,?,?)",
 	    "tttitttit", e->source, e->epoch, e->cls, (int64_t)e->seq, e->id, e->type, e->time,
 	    e->received, e->body);
@@ -53,24 +54,26 @@ type_range(const char *type, char low[128], char high[128])
 		memcpy(high + n, "\x7f", 2);
 }
 
-#define EVENT_WHERE \
-	" WHERE n > ?1 AND (?2 = '' OR class = ?2) AND (?3 = '' OR (type >= ?3 AND type <= ?4))" \
+#define EVENT_WHERE                                                                                \
+	" WHERE n > ?1 AND (?2 = '' OR class = ?2) AND (?3 = '' OR (type >= ?3 AND type <= ?4))"   \
 	" AND (?5 = '' OR source = ?5)"
 
 enum err
 store_events_list(struct db *db, const struct event_query *q, struct buf *out, uint64_t *found)
 {
-	static const char forward[] = "SELECT n, received, body FROM events" EVENT_WHERE
-	                              " ORDER BY n LIMIT ?6";
-	static const char newest[] = "SELECT n, received, body FROM (SELECT n, received, body FROM events"
-	    EVENT_WHERE " ORDER BY n DESC LIMIT ?6) ORDER BY n";
+	static const char forward[] =
+	    "SELECT n, received, body FROM events" EVENT_WHERE " ORDER BY n LIMIT ?6";
+	static const char newest[] =
+	    "SELECT n, received, body FROM (SELECT n, received, body FROM events" EVENT_WHERE
+	    " ORDER BY n DESC LIMIT ?6) ORDER BY n";
 	char low[128], high[128], when[CLOCK_TEXT];
 	struct sql_stmt *s = db_prepare(db, q->last ? newest : forward);
 	uint64_t last = q->after;
 	enum err e;
 
 	type_range(q->type, low, high);
-	e = db_bind(s, "itttti", (int64_t)q->after, q->cls, low, high, q->source, (int64_t)q->limit);
+	e = db_bind(
+	    s, "itttti", (int64_t)q->after, q->cls, low, high, q->source, (int64_t)q->limit);
 	*found = 0;
 	if (e == OK)
 		e = buf_puts(out, "{\"events\":[");
@@ -91,7 +94,8 @@ enum err
 store_events_prune(struct db *db, int64_t before, uint64_t limit)
 {
 	return db_run(db,
-	    "DELETE FROM events WHERE n IN (SELECT n FROM events WHERE received < ? ORDER BY received"
+	    "DELETE FROM events WHERE n IN (SELECT n FROM events WHERE received < ? ORDER BY "
+	    "received"
 	    " LIMIT ?)",
 	    "ii", before, (int64_t)limit);
 }
@@ -128,8 +132,8 @@ own_body(struct buf *out, const struct event_row *e, cJSON *data)
 }
 
 enum err
-store_own_event(struct db *db, const char *org, const char *console, const char *type, cJSON *data,
-    int64_t now)
+store_own_event(
+    struct db *db, const char *org, const char *console, const char *type, cJSON *data, int64_t now)
 {
 	struct event_row e = { .epoch = "0", .cls = "audit", .type = type, .received = now };
 	char id[UUID_TEXT], time[CLOCK_TEXT];
@@ -151,7 +155,8 @@ store_own_event(struct db *db, const char *org, const char *console, const char 
 		cJSON_Delete(data);
 	if (x == OK)
 		x = db_number(db, &seq,
-		    "SELECT ifnull(max(seq), 0) + 1 FROM events WHERE source = ? AND epoch = '0' AND"
+		    "SELECT ifnull(max(seq), 0) + 1 FROM events WHERE source = ? AND epoch = '0' "
+		    "AND"
 		    " class = 'audit'",
 		    "t", e.source);
 	e.seq = (uint64_t)seq;

@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-/* A task whose answer was lost, or that the agent could not take yet, is offered again after this. */
+/* A task whose answer was lost, or that the agent could not take yet, is offered again after this.
+ */
 #define OFFER_AGAIN_MS 10000
-#define LIMIT_PULL_TASKS 16  /* the rest comes with the next pull */
+#define LIMIT_PULL_TASKS 16 /* the rest comes with the next pull */
 
 enum err
 store_task_add(struct db *db, const struct task_row *t)
@@ -16,7 +17,8 @@ store_task_add(struct db *db, const struct task_row *t)
 	return db_run(db,
 	    "INSERT INTO tasks(id, target, type, created, not_before, expires, envelope)"
 	    " VALUES(?,?,?,?,?,?,?)",
-	    "tttiiit", t->id, t->target, t->type, t->created, t->not_before, t->expires, t->envelope);
+	    "tttiiit", t->id, t->target, t->type, t->created, t->not_before, t->expires,
+	    t->envelope);
 }
 
 enum err
@@ -31,10 +33,12 @@ static enum err
 pull_tasks(struct db *db, const char *agent, int64_t now, struct buf *out, size_t *n)
 {
 	struct sql_stmt *s = db_prepare(db,
-	    "SELECT t.envelope FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?1 AND"
+	    "SELECT t.envelope FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?1 "
+	    "AND"
 	    " d.final = 0 AND d.state = 'queued' AND t.canceled IS NULL AND t.expires > ?2 AND"
 	    " ifnull(d.offered, 0) < ?3 ORDER BY t.id LIMIT ?4");
-	enum err e = db_bind(s, "tiii", agent, now, now - OFFER_AGAIN_MS, (int64_t)LIMIT_PULL_TASKS);
+	enum err e =
+	    db_bind(s, "tiii", agent, now, now - OFFER_AGAIN_MS, (int64_t)LIMIT_PULL_TASKS);
 
 	while (e == OK && (e = db_step(s)) == OK) {
 		e = buf_puts(out, *n == 0 ? "{\"tasks\":[" : ",");
@@ -53,7 +57,8 @@ pull_tasks(struct db *db, const char *agent, int64_t now, struct buf *out, size_
 		e = db_run(db,
 		    "UPDATE deliveries SET offered = ?3 WHERE agent = ?1 AND final = 0 AND"
 		    " state = 'queued' AND ifnull(offered, 0) < ?4 AND task IN (SELECT d.task FROM"
-		    " deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?1 AND d.final = 0 AND"
+		    " deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?1 AND d.final = "
+		    "0 AND"
 		    " d.state = 'queued' AND t.canceled IS NULL AND t.expires > ?3 AND"
 		    " ifnull(d.offered, 0) < ?4 ORDER BY t.id LIMIT ?2)",
 		    "tiii", agent, (int64_t)LIMIT_PULL_TASKS, now, now - OFFER_AGAIN_MS);
@@ -72,7 +77,9 @@ pull_cancels(struct db *db, const char *agent, struct buf *out, bool first)
 	size_t n = 0;
 
 	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_puts(out, n > 0 ? ",\"" : first ? "{\"tasks\":[],\"cancel\":[\"" : ",\"cancel\":[\"");
+		e = buf_puts(out, n > 0	  ? ",\""
+				  : first ? "{\"tasks\":[],\"cancel\":[\""
+					  : ",\"cancel\":[\"");
 		if (e == OK)
 			e = buf_puts(out, sql_text(s, 0));
 		if (e == OK)
@@ -86,7 +93,8 @@ pull_cancels(struct db *db, const char *agent, struct buf *out, bool first)
 	if (e == OK)
 		e = db_run(db,
 		    "UPDATE deliveries SET push = 'cancel-told' WHERE agent = ? AND final = 0 AND"
-		    " state <> 'queued' AND task IN (SELECT id FROM tasks WHERE canceled IS NOT NULL)",
+		    " state <> 'queued' AND task IN (SELECT id FROM tasks WHERE canceled IS NOT "
+		    "NULL)",
 		    "t", agent);
 	return e;
 }
@@ -96,13 +104,15 @@ store_next_offer(struct db *db, const char *agent, int64_t now, uint64_t *wait_m
 {
 	int64_t offered = 0;
 	enum err e = db_number(db, &offered,
-	    "SELECT min(d.offered) FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = ?"
+	    "SELECT min(d.offered) FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.agent = "
+	    "?"
 	    " AND d.final = 0 AND d.state = 'queued' AND t.canceled IS NULL AND t.expires > ?",
 	    "ti", agent, now);
 
 	*wait_ms = UINT64_MAX;
 	if (e == OK && offered > 0)
-		*wait_ms = offered + OFFER_AGAIN_MS > now ? (uint64_t)(offered + OFFER_AGAIN_MS - now) : 0;
+		*wait_ms =
+		    offered + OFFER_AGAIN_MS > now ? (uint64_t)(offered + OFFER_AGAIN_MS - now) : 0;
 	return e == ERR_NOTFOUND ? OK : e;
 }
 
@@ -123,14 +133,15 @@ enum err
 store_delivery_state(struct db *db, const char *task, const char *agent, const struct delivery *d)
 {
 	int64_t n;
-	enum err e = db_number(db, &n, "SELECT 1 FROM deliveries WHERE task = ? AND agent = ?", "tt",
-	    task, agent);
+	enum err e = db_number(
+	    db, &n, "SELECT 1 FROM deliveries WHERE task = ? AND agent = ?", "tt", task, agent);
 
 	if (e != OK)
 		return e;
 	return db_run(db,
 	    "UPDATE deliveries SET state = ?3, final = ?4, step = ?5, error = ?6, result = ?7,"
-	    " way = coalesce(way, ?8, CASE WHEN offered IS NOT NULL THEN 'pull' END), updated = ?9, rev = rev + 1"
+	    " way = coalesce(way, ?8, CASE WHEN offered IS NOT NULL THEN 'pull' END), updated = "
+	    "?9, rev = rev + 1"
 	    " WHERE task = ?1 AND agent = ?2 AND final = 0",
 	    "tttitttti", task, agent, d->state, (int64_t)(enroll_state_is_final(d->state) ? 1 : 0),
 	    d->step, d->error, d->result, d->way, d->now);
@@ -141,20 +152,24 @@ store_delivery_push(struct db *db, const char *task, const char *agent, const ch
     bool reached, int64_t now)
 {
 	return db_run(db,
-	    "UPDATE deliveries SET push = ?3, way = CASE WHEN ?4 THEN coalesce(way, 'push') ELSE way END,"
-	    " state = CASE WHEN ?4 AND state = 'queued' THEN 'accepted' ELSE state END, updated = ?5,"
+	    "UPDATE deliveries SET push = ?3, way = CASE WHEN ?4 THEN coalesce(way, 'push') ELSE "
+	    "way END,"
+	    " state = CASE WHEN ?4 AND state = 'queued' THEN 'accepted' ELSE state END, updated = "
+	    "?5,"
 	    " rev = rev + 1"
 	    " WHERE task = ?1 AND agent = ?2",
 	    "tttii", task, agent, outcome, (int64_t)reached, now);
 }
 
-/* Answers get lost: who was offered a task and has not said a word about it is woken to ask again. */
+/* Answers get lost: who was offered a task and has not said a word about it is woken to ask again.
+ */
 enum err
-store_offered_again(struct db *db, int64_t now, enum err (*each)(void *arg, const char *agent),
-    void *arg)
+store_offered_again(
+    struct db *db, int64_t now, enum err (*each)(void *arg, const char *agent), void *arg)
 {
 	struct sql_stmt *s = db_prepare(db,
-	    "SELECT DISTINCT d.agent FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.final = 0"
+	    "SELECT DISTINCT d.agent FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.final "
+	    "= 0"
 	    " AND d.state = 'queued' AND d.offered < ? AND t.canceled IS NULL AND t.expires > ?");
 	enum err e = db_bind(s, "ii", now - OFFER_AGAIN_MS, now);
 
@@ -168,14 +183,15 @@ store_offered_again(struct db *db, int64_t now, enum err (*each)(void *arg, cons
 enum err
 store_task_cancel(struct db *db, const char *id, int64_t now)
 {
-	enum err e = db_run(db, "UPDATE tasks SET canceled = ifnull(canceled, ?) WHERE id = ?", "it",
-	    now, id);
+	enum err e = db_run(
+	    db, "UPDATE tasks SET canceled = ifnull(canceled, ?) WHERE id = ?", "it", now, id);
 
 	if (e == OK && db_changes(db) == 0)
 		return ERR_NOTFOUND;
 	if (e == OK)
 		e = db_run(db,
-		    "UPDATE deliveries SET state = 'canceled', final = 1, updated = ?, rev = rev + 1"
+		    "UPDATE deliveries SET state = 'canceled', final = 1, updated = ?, rev = rev + "
+		    "1"
 		    " WHERE task = ? AND state = 'queued' AND offered IS NULL",
 		    "it", now, id);
 	return e;
@@ -185,7 +201,8 @@ enum err
 store_tasks_expire(struct db *db, int64_t now)
 {
 	return db_run(db,
-	    "UPDATE deliveries SET state = 'expired', final = 1, updated = ?1, rev = rev + 1 WHERE final = 0 AND"
+	    "UPDATE deliveries SET state = 'expired', final = 1, updated = ?1, rev = rev + 1 WHERE "
+	    "final = 0 AND"
 	    " state = 'queued' AND task IN (SELECT id FROM tasks WHERE expires <= ?1)",
 	    "i", now);
 }
@@ -218,7 +235,8 @@ add_result(cJSON *o, struct sql_stmt *s, int column)
 static enum err
 delivery_json(struct sql_stmt *s, cJSON *list)
 {
-	static const char *const names[] = { "agent", "host", "state", "way", "step", "error", "push" };
+	static const char *const names[] = { "agent", "host", "state", "way", "step", "error",
+		"push" };
 	cJSON *o = cJSON_CreateObject();
 	enum err e = o == NULL ? ERR_NOMEM : OK;
 
@@ -260,7 +278,8 @@ show_deliveries(struct db *db, const char *id, cJSON *list)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT d.agent, a.host, d.state, d.way, d.step, d.error, d.push, d.result, d.updated"
-	    " FROM deliveries d LEFT JOIN agents a ON a.agent = d.agent WHERE d.task = ? ORDER BY a.host");
+	    " FROM deliveries d LEFT JOIN agents a ON a.agent = d.agent WHERE d.task = ? ORDER BY "
+	    "a.host");
 	enum err e = db_bind(s, "t", id);
 
 	while (e == OK && (e = db_step(s)) == OK)
@@ -295,9 +314,9 @@ task_json(struct sql_stmt *s, cJSON *o)
 	return e;
 }
 
-#define TASK_SELECT \
-	"SELECT t.id, t.target, t.type, t.created, t.expires, t.canceled, count(d.agent)," \
-	" ifnull(sum(d.final), 0), ifnull(sum(d.state = 'done'), 0), ifnull(sum(d.rev), 0)," \
+#define TASK_SELECT                                                                                \
+	"SELECT t.id, t.target, t.type, t.created, t.expires, t.canceled, count(d.agent),"         \
+	" ifnull(sum(d.final), 0), ifnull(sum(d.state = 'done'), 0), ifnull(sum(d.rev), 0),"       \
 	" t.envelope FROM tasks t LEFT JOIN deliveries d ON d.task = t.id "
 
 enum err
@@ -314,7 +333,8 @@ store_task_show(struct db *db, const char *id, cJSON **out, int64_t *rev, int64_
 	if (e == OK) {
 		*rev = sql_i64(s, 9);
 		*open = sql_i64(s, 6) - sql_i64(s, 7);
-		e = json_parse(&envelope, sql_text(s, 10), strlen(sql_text(s, 10)), JSON_SIGNED, NULL);
+		e = json_parse(
+		    &envelope, sql_text(s, 10), strlen(sql_text(s, 10)), JSON_SIGNED, NULL);
 	}
 	db_end(s);
 	if (e == OK && !cJSON_AddItemToObject(o, "envelope", envelope)) {
@@ -338,7 +358,8 @@ store_task_show(struct db *db, const char *id, cJSON **out, int64_t *rev, int64_
 enum err
 store_tasks_list(struct db *db, uint64_t limit, cJSON **out)
 {
-	struct sql_stmt *s = db_prepare(db, TASK_SELECT "GROUP BY t.id ORDER BY t.created DESC LIMIT ?");
+	struct sql_stmt *s =
+	    db_prepare(db, TASK_SELECT "GROUP BY t.id ORDER BY t.created DESC LIMIT ?");
 	enum err e = db_bind(s, "i", (int64_t)limit);
 	cJSON *o;
 

@@ -62,8 +62,8 @@ enum err
 store_token_spend(struct db *db, const char *id)
 {
 	enum err e = db_run(db,
-	    "UPDATE tokens SET used = used + 1 WHERE id = ? AND used < uses AND revoked IS NULL", "t",
-	    id);
+	    "UPDATE tokens SET used = used + 1 WHERE id = ? AND used < uses AND revoked IS NULL",
+	    "t", id);
 
 	return e == OK && db_changes(db) != 1 ? ERR_DENIED : e;
 }
@@ -71,8 +71,8 @@ store_token_spend(struct db *db, const char *id)
 enum err
 store_token_revoke(struct db *db, const char *id, int64_t now)
 {
-	enum err e = db_run(db, "UPDATE tokens SET revoked = ifnull(revoked, ?) WHERE id = ?", "it",
-	    now, id);
+	enum err e = db_run(
+	    db, "UPDATE tokens SET revoked = ifnull(revoked, ?) WHERE id = ?", "it", now, id);
 
 	return e == OK && db_changes(db) == 0 ? ERR_NOTFOUND : e;
 }
@@ -110,7 +110,8 @@ token_json(struct sql_stmt *s, cJSON *list)
 enum err
 store_tokens_list(struct db *db, cJSON **out)
 {
-	struct sql_stmt *s = db_prepare(db, "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created");
+	struct sql_stmt *s =
+	    db_prepare(db, "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created");
 	enum err e = db_bind(s, "");
 
 	*out = cJSON_CreateArray();
@@ -130,14 +131,15 @@ enum err
 store_enrolment_add(struct db *db, const char *token, const uint8_t proof[32], const char *agent,
     const struct buf *answer, int64_t now)
 {
-	return db_run(db, "INSERT INTO enrolments(token, proof, at, agent, answer) VALUES(?,?,?,?,?)",
-	    "tbitb", token, (const void *)proof, (size_t)32, now, agent, (const void *)answer->data,
+	return db_run(db,
+	    "INSERT INTO enrolments(token, proof, at, agent, answer) VALUES(?,?,?,?,?)", "tbitb",
+	    token, (const void *)proof, (size_t)32, now, agent, (const void *)answer->data,
 	    answer->len);
 }
 
 enum err
-store_enrolment_find(struct db *db, const char *token, const uint8_t proof[32], int64_t since,
-    struct buf *answer)
+store_enrolment_find(
+    struct db *db, const char *token, const uint8_t proof[32], int64_t since, struct buf *answer)
 {
 	struct sql_stmt *s;
 	enum err e = db_run(db, "DELETE FROM enrolments WHERE at < ?", "i", since);

@@ -1,5 +1,5 @@
-/* upkeep.h - what the console does by the clock: tasks that ran out, old events, the feed's timestamp, its
- * own certificate. Called at every tick; each duty has its own interval. */
+/* upkeep.h - what the console does by the clock: tasks that ran out, old events, the feed's
+ * timestamp, its own certificate. Called at every tick; each duty has its own interval. */
 #ifndef CONSOLE_UPKEEP_H
 #define CONSOLE_UPKEEP_H
 

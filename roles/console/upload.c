@@ -1,12 +1,12 @@
-/* upload.c - PUT /v1/tasks/{id}/files/{name}: the files of a collect task, in pieces, resumable, stored once
- * (proto/upload.h). The database says whether the task is this agent's; the bytes are written by a worker
- * of their own, so that a large file delays neither events nor tasks. */
+/* upload.c - PUT /v1/tasks/{id}/files/{name}: the files of a collect task, in pieces, resumable,
+ * stored once (proto/upload.h). The database says whether the task is this agent's; the bytes are
+ * written by a worker of their own, so that a large file delays neither events nor tasks. */
+#include "proto/upload.h"
 #include "agent_api.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "call.h"
 #include "os/file.h"
-#include "proto/upload.h"
 #include "store.h"
 #include "update/hash.h"
 
@@ -89,7 +89,8 @@ complete(struct call *call, int fd, const char *part, const char *path)
 		return e;
 	if (strcmp(hex, u->sha256) != 0) {
 		(void)unlink(part);
-		return call_refuse(call, 422, "wrong-hash", "the file has the SHA-256 %s: begin again", hex);
+		return call_refuse(
+		    call, 422, "wrong-hash", "the file has the SHA-256 %s: begin again", hex);
 	}
 	e = file_sync(fd);
 	if (e == OK && rename(part, path) != 0)
@@ -155,12 +156,14 @@ work_allowed(struct call *call, struct db *db)
 {
 	int64_t one;
 	enum err e = db_number(db, &one,
-	    "SELECT 1 FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.task = ? AND d.agent = ?"
+	    "SELECT 1 FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.task = ? AND d.agent "
+	    "= ?"
 	    " AND t.type = 'collect'",
 	    "tt", call->param, call->peer.name);
 
 	if (e == ERR_NOTFOUND)
-		return call_refuse(call, 404, "unknown-task", "no such task was sent to this agent");
+		return call_refuse(
+		    call, 404, "unknown-task", "no such task was sent to this agent");
 	return e;
 }
 
@@ -177,8 +180,8 @@ read_query(struct http_req *req, struct upload *u)
 	const char *name = http_param(req, 1), *hex = http_query(req, "sha256");
 	bool known = strcmp(name, UPLOAD_SYSTEM) == 0 || strcmp(name, UPLOAD_LOG) == 0;
 
-	return known && text_copy(u->name, sizeof(u->name), name, strlen(name)) == OK && hex != NULL &&
-	       strspn(hex, "0123456789abcdef") == 64 &&
+	return known && text_copy(u->name, sizeof(u->name), name, strlen(name)) == OK &&
+	       hex != NULL && strspn(hex, "0123456789abcdef") == 64 &&
 	       text_copy(u->sha256, sizeof(u->sha256), hex, strlen(hex)) == OK &&
 	       http_query_u64(req, "offset", LIMIT_UPLOAD_BYTES, 0, &u->offset) == OK &&
 	       http_query_u64(req, "total", LIMIT_UPLOAD_BYTES, UINT64_MAX, &u->total) == OK &&
@@ -193,7 +196,8 @@ on_upload(struct http_req *req, void *ctx)
 
 	if (u == NULL || !read_query(req, u)) {
 		free(u);
-		http_problem(req, 400, "malformed", "name, offset, total or sha256 is not as it must be");
+		http_problem(
+		    req, 400, "malformed", "name, offset, total or sha256 is not as it must be");
 		return;
 	}
 	call = call_new(ctx, req);

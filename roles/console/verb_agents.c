@@ -24,8 +24,8 @@ add_root(cJSON *body, const char *word)
 	buf_init(&b64, 1u << 20);
 	roots = json_get(body, "roots");
 	if (code == CLI_OK && ((roots == NULL && json_add_object(body, "roots", &roots) != OK) ||
-	                          text_b64(&b64, bytes.data, bytes.len) != OK ||
-	                          json_add_string(roots, feed, buf_text(&b64)) != OK))
+				  text_b64(&b64, bytes.data, bytes.len) != OK ||
+				  json_add_string(roots, feed, buf_text(&b64)) != OK))
 		code = cli_fail(CLI_USAGE, "%s is too large for a root.json", word);
 	buf_free(&bytes);
 	buf_free(&b64);
@@ -87,16 +87,18 @@ token_list(struct cli *c)
 	if (c->json) {
 		cli_print_json(r.body);
 	} else {
-		(void)printf("%-16s  %-12s  %9s  %8s  %-24s\n", "ID", "GROUP", "USED", "ATTEMPTS", "EXPIRES");
+		(void)printf("%-16s  %-12s  %9s  %8s  %-24s\n", "ID", "GROUP", "USED", "ATTEMPTS",
+		    "EXPIRES");
 		cJSON_ArrayForEach(t, json_get(r.body, "tokens"))
 		{
 			uint64_t used = 0, uses = 0, attempts = 0;
 			(void)!json_get_u64(t, "used", JSON_MAX_INT, &used, NULL);
 			(void)!json_get_u64(t, "uses", JSON_MAX_INT, &uses, NULL);
 			(void)!json_get_u64(t, "attempts", JSON_MAX_INT, &attempts, NULL);
-			(void)printf("%-16s  %-12s  %4llu/%-4llu  %8llu  %-24s%s\n", cli_text(t, "id"),
-			    cli_text(t, "group"), (unsigned long long)used, (unsigned long long)uses,
-			    (unsigned long long)attempts, cli_text(t, "expires"),
+			(void)printf("%-16s  %-12s  %4llu/%-4llu  %8llu  %-24s%s\n",
+			    cli_text(t, "id"), cli_text(t, "group"), (unsigned long long)used,
+			    (unsigned long long)uses, (unsigned long long)attempts,
+			    cli_text(t, "expires"),
 			    cJSON_IsTrue(json_get(t, "revoked")) ? " revoked" : "");
 		}
 	}
@@ -105,8 +107,8 @@ token_list(struct cli *c)
 }
 
 static int
-post_path(struct cli *c, const char *before, const char *word, const char *after,
-    struct cli_reply *r)
+post_path(
+    struct cli *c, const char *before, const char *word, const char *after, struct cli_reply *r)
 {
 	struct buf path;
 	int code = CLI_INTERNAL;
@@ -157,15 +159,16 @@ verb_agents(struct cli *c)
 	if (c->json) {
 		cli_print_json(r.body);
 	} else {
-		(void)printf("%-36s  %-20s  %-10s  %-21s  %-24s\n", "AGENT", "HOST", "GROUP", "ADDRESS",
-		    "SEEN");
+		(void)printf("%-36s  %-20s  %-10s  %-21s  %-24s\n", "AGENT", "HOST", "GROUP",
+		    "ADDRESS", "SEEN");
 		cJSON_ArrayForEach(a, json_get(r.body, "agents"))
 		{
 			uint64_t port = 0;
 			(void)!json_get_u64(a, "task_port", 65535, &port, NULL);
-			(void)printf("%-36s  %-20s  %-10s  %15s:%-5u  %-24s%s%s\n", cli_text(a, "agent"),
-			    cli_text(a, "host"), cli_text(a, "group"), cli_text(a, "address"), (unsigned)port,
-			    cli_text(a, "seen"), json_get(a, "revoked") != NULL ? " revoked" : "",
+			(void)printf("%-36s  %-20s  %-10s  %15s:%-5u  %-24s%s%s\n",
+			    cli_text(a, "agent"), cli_text(a, "host"), cli_text(a, "group"),
+			    cli_text(a, "address"), (unsigned)port, cli_text(a, "seen"),
+			    json_get(a, "revoked") != NULL ? " revoked" : "",
 			    json_get(a, "clone_seen") != NULL ? " clone-seen" : "");
 		}
 	}
@@ -187,8 +190,9 @@ verb_revoke(struct cli *c)
 	if (c->json)
 		cli_print_json(r.body);
 	else
-		(void)printf("revoked %s\nPut serial %s into authority.json too, so that agents refuse it "
-		             "among themselves.\n",
+		(void)printf(
+		    "revoked %s\nPut serial %s into authority.json too, so that agents refuse it "
+		    "among themselves.\n",
 		    cli_text(r.body, "revoked"), cli_text(r.body, "serial"));
 	cli_reply_free(&r);
 	return CLI_OK;

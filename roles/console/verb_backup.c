@@ -22,7 +22,8 @@ ask_console(struct cli *c, const char *path)
 
 	buf_init(&b, 2 * STATE_PATH);
 	if (body == NULL || (path[0] != '/' && getcwd(here, sizeof(here)) == NULL) ||
-	    buf_printf(&b, "%s%s%s", path[0] == '/' ? "" : here, path[0] == '/' ? "" : "/", path) != OK ||
+	    buf_printf(&b, "%s%s%s", path[0] == '/' ? "" : here, path[0] == '/' ? "" : "/", path) !=
+		OK ||
 	    json_add_string(body, "path", buf_text(&b)) != OK) {
 		cJSON_Delete(body);
 		buf_free(&b);

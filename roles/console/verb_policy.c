@@ -25,7 +25,8 @@ policy_path(const char *word, struct buf *path)
 	if (text_copy(name, sizeof(name), word, n) != OK)
 		return cli_fail(CLI_USAGE, "'%s' is no name of a policy", word);
 	if (strcmp(name, "default") != 0 && slash == NULL)
-		return buf_printf(path, "/v1/policies/group/%s.json", name) == OK ? CLI_OK : CLI_INTERNAL;
+		return buf_printf(path, "/v1/policies/group/%s.json", name) == OK ? CLI_OK
+										  : CLI_INTERNAL;
 	return buf_printf(path, "/v1/policies/%s.json", name) == OK ? CLI_OK : CLI_INTERNAL;
 }
 
@@ -50,7 +51,8 @@ print_put(struct cli *c, const cJSON *body)
 	return CLI_OK;
 }
 
-/* A console that does not run leaves its repository free: then the policy is published from here. */
+/* A console that does not run leaves its repository free: then the policy is published from here.
+ */
 static int
 set_policy(struct cli *c, const char *path, const struct buf *bytes)
 {
@@ -105,7 +107,8 @@ verb_policy(struct cli *c)
 	} else if (strcmp(what, "remove") == 0 && a->n_words == 2) {
 		code = cli_request(c, "DELETE", buf_text(&path), NULL, 0, 0, &r);
 	} else {
-		code = cli_fail(CLI_USAGE, "use: policy show [NAME], set NAME FILE, or remove NAME");
+		code =
+		    cli_fail(CLI_USAGE, "use: policy show [NAME], set NAME FILE, or remove NAME");
 	}
 	cli_reply_free(&r);
 	buf_free(&path);
@@ -132,10 +135,11 @@ authority_make(struct cli *c, const char *path)
 	buf_free(&bytes);
 	buf_init(&text, 4u << 20);
 	if (code == CLI_OK && (json_print(r.body, &text) != OK ||
-	                          file_replace(out, text.data, text.len, 0644, &f) != OK))
+				  file_replace(out, text.data, text.len, 0644, &f) != OK))
 		code = cli_fail(CLI_FAILED, "%s: %s", out, fault_text(&f));
 	if (code == CLI_OK && !c->json)
-		(void)printf("Carry %s to the people who sign: atalaia-console authority sign %s --key PEM\n",
+		(void)printf("Carry %s to the people who sign: atalaia-console authority sign %s "
+			     "--key PEM\n",
 		    out, out);
 	buf_free(&text);
 	cli_reply_free(&r);
@@ -164,7 +168,8 @@ authority_publish(struct cli *c, const char *path)
 	int code = cli_read_file(path, &bytes);
 
 	if (code == CLI_OK)
-		code = cli_request(c, "POST", "/v1/authority/signatures", buf_text(&bytes), bytes.len, 0, &r);
+		code = cli_request(
+		    c, "POST", "/v1/authority/signatures", buf_text(&bytes), bytes.len, 0, &r);
 	buf_free(&bytes);
 	if (code != CLI_OK)
 		return code;

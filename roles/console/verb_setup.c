@@ -32,12 +32,15 @@ report_init(struct cli *c, const struct init_plan *plan)
 	}
 	(void)printf("The console of %s is ready in %s.\n\n", c->o.org, c->o.state);
 	(void)printf("Move these keys off this machine now; it never needs them to run:\n");
-	(void)printf("  %s/" DIR_OFFLINE "/policies-root.pem   root of the policies feed\n", c->o.state);
+	(void)printf(
+	    "  %s/" DIR_OFFLINE "/policies-root.pem   root of the policies feed\n", c->o.state);
 	(void)printf("  %s/" DIR_OFFLINE "/authority-1..%u.pem  %u of %u sign who may order what\n",
 	    c->o.state, plan->authority_keys, plan->authority_threshold, plan->authority_keys);
 	if (plan->two_signatures)
-		(void)printf("  %s/" DIR_OFFLINE "/task-second.pem     second signature of role.set, "
-		             "update.pin, agent.restart\n", c->o.state);
+		(void)printf("  %s/" DIR_OFFLINE
+			     "/task-second.pem     second signature of role.set, "
+			     "update.pin, agent.restart\n",
+		    c->o.state);
 	(void)printf("\nNext: atalaia-console serve --config %s\n", c->o.file);
 	return CLI_OK;
 }
@@ -107,7 +110,8 @@ verb_rotate_ca(struct cli *c)
 	if (e != OK)
 		return cli_fail(CLI_FAILED, "%s", fault_text(&f));
 	if (!c->json)
-		(void)printf("A new CA signs from now on. Start the console, and publish an authority that\n"
-		             "names both CAs; agents take the new one with their next renewal.\n");
+		(void)printf(
+		    "A new CA signs from now on. Start the console, and publish an authority that\n"
+		    "names both CAs; agents take the new one with their next renewal.\n");
 	return CLI_OK;
 }

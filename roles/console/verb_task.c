@@ -16,8 +16,8 @@
 
 /* ---- arguments of a task: NAME=VALUE, GROUP.NAME=VALUE ---- */
 
-/* A value that is JSON is taken as JSON, anything else as text; inside a group (settings.ftp_port=2021)
- * always as text, because options are text. */
+/* A value that is JSON is taken as JSON, anything else as text; inside a group
+ * (settings.ftp_port=2021) always as text, because options are text. */
 static cJSON *
 value_of(const char *text, bool in_group)
 {
@@ -35,7 +35,8 @@ add_argument(cJSON *args, const char *word)
 	char name[128];
 	cJSON *into = args, *value;
 
-	if (eq == NULL || eq == word || text_copy(name, sizeof(name), word, (size_t)(eq - word)) != OK)
+	if (eq == NULL || eq == word ||
+	    text_copy(name, sizeof(name), word, (size_t)(eq - word)) != OK)
 		return cli_fail(CLI_USAGE, "'%s' is no argument: use NAME=VALUE", word);
 	dot = strchr(name, '.');
 	if (dot != NULL) {
@@ -66,8 +67,10 @@ read_arguments(struct cli *c, size_t first, cJSON **out)
 	if (text == NULL && first < c->args.n_words && c->args.words[first][0] == '{')
 		text = c->args.words[first++];
 	if (text != NULL) {
-		if (json_parse(out, text, strlen(text), JSON_SIGNED, &f) != OK || !cJSON_IsObject(*out))
-			code = cli_fail(CLI_USAGE, "--args needs a JSON object: %s", fault_text(&f));
+		if (json_parse(out, text, strlen(text), JSON_SIGNED, &f) != OK ||
+		    !cJSON_IsObject(*out))
+			code =
+			    cli_fail(CLI_USAGE, "--args needs a JSON object: %s", fault_text(&f));
 	} else if ((*out = cJSON_CreateObject()) == NULL) {
 		code = CLI_INTERNAL;
 	}
@@ -93,9 +96,9 @@ print_task(const cJSON *t)
 	    json_get(t, "canceled") != NULL ? "  canceled" : "");
 	cJSON_ArrayForEach(a, json_get(t, "agents"))
 	{
-		(void)printf("  %-20s  %-11s  way=%s  step=%s  error=%s  push=%s\n", cli_text(a, "host"),
-		    cli_text(a, "state"), cli_text(a, "way"), cli_text(a, "step"), cli_text(a, "error"),
-		    cli_text(a, "push"));
+		(void)printf("  %-20s  %-11s  way=%s  step=%s  error=%s  push=%s\n",
+		    cli_text(a, "host"), cli_text(a, "state"), cli_text(a, "way"),
+		    cli_text(a, "step"), cli_text(a, "error"), cli_text(a, "push"));
 		if (json_get(a, "result") == NULL)
 			continue;
 		buf_init(&result, LIMIT_TASK_BYTES);
@@ -156,11 +159,12 @@ wait_for(struct cli *c, const char *id, uint64_t timeout_ms, struct cli_reply *r
 		if (step > WAIT_STEP_S)
 			step = WAIT_STEP_S;
 		buf_reset(&path);
-		if (buf_printf(&path, "/v1/tasks/%s?wait=%llu&rev=%llu", id, (unsigned long long)step,
-		        (unsigned long long)rev) != OK)
+		if (buf_printf(&path, "/v1/tasks/%s?wait=%llu&rev=%llu", id,
+			(unsigned long long)step, (unsigned long long)rev) != OK)
 			code = CLI_INTERNAL;
 		else
-			code = cli_request(c, "GET", buf_text(&path), NULL, 0, (uint32_t)step * 1000, &next);
+			code = cli_request(
+			    c, "GET", buf_text(&path), NULL, 0, (uint32_t)step * 1000, &next);
 		if (code != CLI_OK || next.body == NULL)
 			continue;
 		cli_reply_free(r);
@@ -214,7 +218,8 @@ after_send(struct cli *c, const struct cli_reply *r)
 		cli_print_json(r->body);
 	} else {
 		(void)!json_get_u64(r->body, "agents", JSON_MAX_INT, &n, NULL);
-		(void)printf("%s  sent to %llu agent%s\n", id, (unsigned long long)n, n == 1 ? "" : "s");
+		(void)printf(
+		    "%s  sent to %llu agent%s\n", id, (unsigned long long)n, n == 1 ? "" : "s");
 	}
 	return CLI_OK;
 }
@@ -378,8 +383,8 @@ list(struct cli *c)
 			(void)!json_get_u64(t, "agents_done", JSON_MAX_INT, &done, NULL);
 			(void)printf("%s  %-24s  %-14s  %-20s  done %llu, ended %llu of %llu\n",
 			    cli_text(t, "id"), cli_text(t, "created"), cli_text(t, "type"),
-			    cli_text(t, "target"), (unsigned long long)done, (unsigned long long)final,
-			    (unsigned long long)total);
+			    cli_text(t, "target"), (unsigned long long)done,
+			    (unsigned long long) final, (unsigned long long)total);
 		}
 	cli_reply_free(&r);
 	return CLI_OK;

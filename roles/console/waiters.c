@@ -9,7 +9,7 @@
 #define BUCKETS 4096 /* 12,000 waiters: three in a bucket */
 
 struct waiter {
-	struct waiter *next, **at;   /* chain of its bucket */
+	struct waiter *next, **at; /* chain of its bucket */
 	struct waiters *owner;
 	uint64_t deadline_ms;
 	struct http_req *req;
@@ -21,7 +21,7 @@ struct waiter {
 struct waiters {
 	struct waiter *buckets[BUCKETS];
 	size_t n, limit;
-	uint64_t next_deadline;      /* no waiter ends before: ticks are free until then */
+	uint64_t next_deadline; /* no waiter ends before: ticks are free until then */
 };
 
 void
@@ -133,8 +133,8 @@ finish(struct waiter *x, void (*call)(struct http_req *, void *))
 	call(req, arg);
 }
 
-/* Moves the waiters of a bucket that match to *woken; taken out first, because again() may add to the
- * same topic. They stay counted until they are finished. */
+/* Moves the waiters of a bucket that match to *woken; taken out first, because again() may add to
+ * the same topic. They stay counted until they are finished. */
 static struct waiter **
 collect(struct waiter *x, const char *topic, size_t n, struct waiter **end)
 {

@@ -1,5 +1,6 @@
-/* waiters.h - requests that are held until something happens or their time is over: task pull, watching
- * a task, following events. Loop thread only. A waiter that is woken runs its query again. */
+/* waiters.h - requests that are held until something happens or their time is over: task pull,
+ * watching a task, following events. Loop thread only. A waiter that is woken runs its query again.
+ */
 #ifndef CONSOLE_WAITERS_H
 #define CONSOLE_WAITERS_H
 
@@ -33,7 +34,7 @@ size_t waiters_wake(struct waiters *w, const char *topic); /* how many there wer
 /* Every topic of a kind: "task". */
 size_t waiters_wake_kind(struct waiters *w, const char *kind);
 bool waiters_has(const struct waiters *w, const char *topic);
-void waiters_tick(struct waiters *w, uint64_t now_ms);     /* monotonic time */
+void waiters_tick(struct waiters *w, uint64_t now_ms); /* monotonic time */
 size_t waiters_count(const struct waiters *w);
 
 #endif

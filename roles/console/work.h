@@ -1,7 +1,7 @@
-/* work.h - a queue of blocking jobs that run one after the other in libuv's thread pool, so that the
- * loop never waits for a disk. All jobs that wait when the thread becomes free form one batch: the
- * database opens one transaction for it, and one fsync serves many agents.
- * work_add from the loop thread only; run in a worker, done on the loop in the order of adding. */
+/* work.h - a queue of blocking jobs that run one after the other in libuv's thread pool, so that
+ * the loop never waits for a disk. All jobs that wait when the thread becomes free form one batch:
+ * the database opens one transaction for it, and one fsync serves many agents. work_add from the
+ * loop thread only; run in a worker, done on the loop in the order of adding. */
 #ifndef CONSOLE_WORK_H
 #define CONSOLE_WORK_H
 
@@ -15,17 +15,18 @@
 
 /* Embedded at the start of the caller's own struct. */
 struct job {
-	enum err (*run)(struct job *, void *ctx);     /* worker thread */
-	void (*done)(struct job *, enum err result);  /* loop thread; the job is the caller's again */
+	enum err (*run)(struct job *, void *ctx); /* worker thread */
+	void (*done)(
+	    struct job *, enum err result); /* loop thread; the job is the caller's again */
 	struct job *next;
 	enum err result;
 };
 
 struct work_hooks { /* worker thread; all may be NULL */
 	enum err (*begin)(void *ctx);
-	enum err (*before)(void *ctx);            /* one job starts */
-	enum err (*after)(void *ctx, enum err);   /* it ended; what it did is undone unless OK */
-	enum err (*commit)(void *ctx);            /* not OK: every job of the batch gets that error */
+	enum err (*before)(void *ctx);		/* one job starts */
+	enum err (*after)(void *ctx, enum err); /* it ended; what it did is undone unless OK */
+	enum err (*commit)(void *ctx);		/* not OK: every job of the batch gets that error */
 };
 
 struct work {

@@ -1,5 +1,5 @@
-/* verbs_checkout.c - what a workstation will hold: a feed verified, its set built and made current, with the
- * same code. */
+/* verbs_checkout.c - what a workstation will hold: a feed verified, its set built and made current,
+ * with the same code. */
 #include "verbs.h"
 
 #include "base/buf.h"
@@ -39,8 +39,8 @@ add_file(struct listing *l, const struct repo_target *t)
 		l->list = p;
 		l->cap = cap;
 	}
-	(void)snprintf(path, sizeof path, "%s/targets/%.*s%s.%s", l->feed, folder, t->path, t->sha256,
-	    t->path + folder);
+	(void)snprintf(path, sizeof path, "%s/targets/%.*s%s.%s", l->feed, folder, t->path,
+	    t->sha256, t->path + folder);
 	x = &l->list[l->count];
 	memset(x, 0, sizeof *x);
 	x->size = t->length;
@@ -85,7 +85,8 @@ verb_checkout(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = set_prune(a->words[1], 2, NULL, 0, f);
 	if (e == OK)
-		printf("%s/current: version %" PRIu64 ", %u files of %" PRIu64 " bytes, %u linked\n",
+		printf("%s/current: version %" PRIu64 ", %u files of %" PRIu64
+		       " bytes, %u linked\n",
 		    a->words[1], p.version, b.members, b.bytes, b.linked);
 	for (i = 0; i < l.count; i++) {
 		free((void *)l.list[i].path);

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fixture_names[FX_ROLES] = { "root", "timestamp", "snapshot", "targets", "a", "b" };
+const char *const fixture_names[FX_ROLES] = { "root", "timestamp", "snapshot", "targets", "a",
+	"b" };
 
 static void
 must(enum err e)
@@ -201,7 +202,8 @@ fixture_publish(struct tuf_fixture *x, enum fixture_role role)
 	if (role == FX_TIMESTAMP)
 		(void)snprintf(name, sizeof name, "timestamp.json");
 	else
-		(void)snprintf(name, sizeof name, "%" PRIu64 ".%s.json", version, fixture_names[role]);
+		(void)snprintf(
+		    name, sizeof name, "%" PRIu64 ".%s.json", version, fixture_names[role]);
 	fixture_put(x, name, out.data, out.len);
 	buf_free(&out);
 	tell_parent(x, role, version);
@@ -255,10 +257,11 @@ fixture_sign_text(const struct tuf_fixture *x, enum fixture_role role, const voi
 
 	must(key_of_private(x->keys[role], &object, id, NULL));
 	cJSON_Delete(object);
-	if (json_parse(&tree, text, n, JSON_SIGNED, NULL) == OK
-	    && signed_signature(tree, x->keys[role], &signature, NULL) == OK)
+	if (json_parse(&tree, text, n, JSON_SIGNED, NULL) == OK &&
+	    signed_signature(tree, x->keys[role], &signature, NULL) == OK)
 		must(json_get_string(signature, "sig", &sig, NULL));
-	must(buf_printf(out, "{\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}],\"signed\":", id, sig));
+	must(buf_printf(
+	    out, "{\"signatures\":[{\"keyid\":\"%s\",\"sig\":\"%s\"}],\"signed\":", id, sig));
 	must(buf_append(out, text, n));
 	must(buf_puts(out, "}"));
 	cJSON_Delete(signature);

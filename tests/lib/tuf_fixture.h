@@ -21,14 +21,15 @@ struct tuf_fixture {
 	} files[FIXTURE_FILES];
 	size_t n_files;
 	unsigned fetches;
-	char asked[1024];      /* names fetched, joined by blanks */
-	enum err fail;         /* when not OK: what every fetch answers */
+	char asked[1024]; /* names fetched, joined by blanks */
+	enum err fail;	  /* when not OK: what every fetch answers */
 };
 
 extern const char *const fixture_names[FX_ROLES];
 
 /* Root 1 with a key for each role, targets with "top", delegations to a (one folder) and b (any
- * folder), who have "a/1" and "b/1"; everything published once. The keys are made once per process. */
+ * folder), who have "a/1" and "b/1"; everything published once. The keys are made once per process.
+ */
 void fixture_init(struct tuf_fixture *x);
 void fixture_free(struct tuf_fixture *x);
 /* Signs body[role] with version + 1 and puts it among the files; parents learn of it. */

@@ -203,7 +203,7 @@ realloc(void *p, size_t n)
 		static type(*next) params;                                                         \
 		int after;                                                                         \
 		type result;                                                                       \
-                                                                                                   \
+	\
 		if (next == NULL)                                                                  \
 			*(void **)&next = real(#name);                                             \
 		if (hit(kind, size, &after))                                                       \
@@ -239,7 +239,7 @@ WRAP(int, ftruncate, K_FTRUNCATE, NULL, (int fd, off_t n), (fd, n))
 		mode_t mode = 0;                                                                   \
 		va_list ap;                                                                        \
 		int after;                                                                         \
-                                                                                                   \
+	\
 		if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE) {                  \
 			va_start(ap, flags);                                                       \
 			mode = va_arg(ap, mode_t);                                                 \

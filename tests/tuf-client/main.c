@@ -21,11 +21,11 @@ struct options {
 	const char *verb, *root;
 };
 
-static const char usage[] =
-    "tuf-client --metadata-dir DIR init ROOT.json\n"
-    "tuf-client --metadata-dir DIR --metadata-url URL refresh\n"
-    "tuf-client --metadata-dir DIR --metadata-url URL --target-name PATH [--target-name PATH2 ...]\n"
-    "    --target-dir TDIR --target-base-url URL2 download\n";
+static const char usage[] = "tuf-client --metadata-dir DIR init ROOT.json\n"
+			    "tuf-client --metadata-dir DIR --metadata-url URL refresh\n"
+			    "tuf-client --metadata-dir DIR --metadata-url URL --target-name PATH "
+			    "[--target-name PATH2 ...]\n"
+			    "    --target-dir TDIR --target-base-url URL2 download\n";
 
 static enum err
 parse(struct options *o, int argc, char **argv)
@@ -136,8 +136,7 @@ run_update(const struct options *o, bool download, struct fault *f)
 
 	if (o->metadata_url == NULL || o->root != NULL)
 		return fault_set(f, ERR_INVAL, "refresh and download need --metadata-url");
-	if (download
-	    && (o->n_targets == 0 || o->target_dir == NULL || o->target_base_url == NULL))
+	if (download && (o->n_targets == 0 || o->target_dir == NULL || o->target_base_url == NULL))
 		return fault_set(f, ERR_INVAL,
 		    "download needs --target-name, --target-dir and --target-base-url");
 	e = web_open(&m.web, f);

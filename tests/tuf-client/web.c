@@ -94,8 +94,8 @@ judge(CURL *c, CURLcode r, const struct transfer *x, const char *url, struct fau
 	if (x->error != OK)
 		return fault_set(f, x->error, "%.200s: %s", url, err_text(x->error));
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-	if (r == CURLE_REMOTE_FILE_NOT_FOUND
-	    || (r == CURLE_HTTP_RETURNED_ERROR && (status == 403 || status == 404 || status == 410)))
+	if (r == CURLE_REMOTE_FILE_NOT_FOUND ||
+	    (r == CURLE_HTTP_RETURNED_ERROR && (status == 403 || status == 404 || status == 410)))
 		return fault_set(f, ERR_NOTFOUND, "%.200s is not there (%ld)", url, status);
 	if (r == CURLE_HTTP_RETURNED_ERROR)
 		return fault_set(f, ERR_IO, "%.200s answered %ld", url, status);

@@ -1,4 +1,5 @@
-/* fuzz_addr.c - addresses, host:port, lists and URLs: what is taken can be written and taken again. */
+/* fuzz_addr.c - addresses, host:port, lists and URLs: what is taken can be written and taken again.
+ */
 #include "net/addr.h"
 
 #include <stdio.h>
@@ -37,8 +38,10 @@ try_hostport(const char *p, size_t n)
 	if (addr_parse_hostport(p, n, 1, true, host, &port, &f) != OK)
 		return;
 	must(host[0] != '\0' && strpbrk(host, "/@[] \t\r\n?#%") == NULL);
-	(void)snprintf(text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-	must(addr_parse_hostport(text, strlen(text), 2, true, again, &port2, &f) == OK && strcmp(host, again) == 0 && port == port2);
+	(void)snprintf(
+	    text, sizeof(text), strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+	must(addr_parse_hostport(text, strlen(text), 2, true, again, &port2, &f) == OK &&
+	     strcmp(host, again) == 0 && port == port2);
 	(void)host_is_loopback(host);
 }
 
@@ -55,7 +58,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_ip((const char *)data, size);
 	try_hostport((const char *)data, size);
 	if (url_parse(&u, (const char *)data, size, NULL) == OK)
-		must(u.host[0] != '\0' && u.path[0] == '/' && u.port != 0 && strchr(u.host, '@') == NULL);
+		must(u.host[0] != '\0' && u.path[0] == '/' && u.port != 0 &&
+		     strchr(u.host, '@') == NULL);
 	if (cidr_list_parse(&l, text, NULL) == OK)
 		cidr_list_free(&l);
 	free(text);

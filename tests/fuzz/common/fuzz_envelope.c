@@ -1,4 +1,5 @@
-/* A task envelope before a NUL, the authority that judges it behind; without a NUL both are the same text. */
+/* A task envelope before a NUL, the authority that judges it behind; without a NUL both are the
+ * same text. */
 #include "proto/envelope.h"
 
 #include <stdlib.h>
@@ -9,8 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 judge(const struct envelope *e, const char *p, size_t n)
 {
-	struct envelope_context ctx = { .agent = "01890000-0000-7000-8000-00000000000a", .group = "till",
-		.now_ms = 1700000000000ll, .skew_ms = 60000 };
+	struct envelope_context ctx = { .agent = "01890000-0000-7000-8000-00000000000a",
+		.group = "till",
+		.now_ms = 1700000000000ll,
+		.skew_ms = 60000 };
 	struct authority *a;
 	struct fault f = { OK, "" };
 	enum envelope_refusal r;
@@ -19,7 +22,8 @@ judge(const struct envelope *e, const char *p, size_t n)
 		return;
 	if (e->tree != NULL) {
 		r = envelope_verify(e, a, &ctx, &f);
-		if ((unsigned)r >= ENVELOPE_REFUSAL_COUNT || (r == ENVELOPE_OK) != (f.text[0] == '\0'))
+		if ((unsigned)r >= ENVELOPE_REFUSAL_COUNT ||
+		    (r == ENVELOPE_OK) != (f.text[0] == '\0'))
 			abort();
 	}
 	authority_free(a);

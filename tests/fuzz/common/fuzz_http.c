@@ -1,4 +1,5 @@
-/* fuzz_http.c - the request parser: whole and byte by byte must say the same, and what it lets through must keep its promises. */
+/* fuzz_http.c - the request parser: whole and byte by byte must say the same, and what it lets
+ * through must keep its promises. */
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -27,7 +28,8 @@ check_head(const struct http_head *h)
 	must(h->n_fields <= LIMIT_HTTP_FIELDS && h->n_query <= LIMIT_HTTP_QUERY);
 	must(!(h->chunked && h->content_length > 0));
 	for (i = 0; i < h->n_fields; i++)
-		must(h->fields[i].name[0] != '\0' && strpbrk(h->fields[i].name, " :\r\n") == NULL && strpbrk(h->fields[i].value, "\r\n") == NULL);
+		must(h->fields[i].name[0] != '\0' && strpbrk(h->fields[i].name, " :\r\n") == NULL &&
+		     strpbrk(h->fields[i].value, "\r\n") == NULL);
 }
 
 /* Writes what the parser says of the bytes, fed in pieces of step. */
@@ -49,7 +51,8 @@ tell(struct buf *out, const uint8_t *p, size_t n, size_t step)
 			pos += used;
 			if (ev == HTTPP_HEAD) {
 				check_head(http_parse_head(hp));
-				must(buf_printf(out, "H%s%s", http_parse_head(hp)->method, http_parse_head(hp)->target) == OK);
+				must(buf_printf(out, "H%s%s", http_parse_head(hp)->method,
+					 http_parse_head(hp)->target) == OK);
 			} else if (ev == HTTPP_BODY) {
 				chunk = http_parse_chunk(hp, &got);
 				must(got > 0 && buf_append(out, chunk, got) == OK);
@@ -77,7 +80,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tell(&bytes, data, size, 1);
 	/* 414 and 431 differ in how much of a line was seen when the room ran out */
 	if (strstr(buf_text(&whole), "B431") == NULL)
-		must(whole.len == bytes.len && (whole.len == 0 || memcmp(whole.data, bytes.data, whole.len) == 0));
+		must(whole.len == bytes.len &&
+		     (whole.len == 0 || memcmp(whole.data, bytes.data, whole.len) == 0));
 	buf_free(&whole);
 	buf_free(&bytes);
 	return 0;

@@ -1,5 +1,6 @@
-/* default.json before a NUL, a group's file behind. What is accepted must merge, explain and answer every
- * typed question without complaint: policy.c aborts on a value that its check let through wrongly. */
+/* default.json before a NUL, a group's file behind. What is accepted must merge, explain and answer
+ * every typed question without complaint: policy.c aborts on a value that its check let through
+ * wrongly. */
 #include "proto/policy.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* fuzz_tls.c - a TLS server that strangers feed. Without a handshake not one plain byte comes out. Keys are new in each run, so inputs that depend on
- * them do not repeat exactly; the ones that matter are seen before any key is used. */
+/* fuzz_tls.c - a TLS server that strangers feed. Without a handshake not one plain byte comes out.
+ * Keys are new in each run, so inputs that depend on them do not repeat exactly; the ones that
+ * matter are seen before any key is used. */
 #include "net/tls.h"
 
 #include "base/clock.h"
@@ -21,7 +22,9 @@ static void
 make_config(void)
 {
 	struct buf ca, ca_key, key, csr, cert;
-	struct pki_grant g = { .role = PKI_CONSOLE, .org = "fuzz", .name = "main", .server_auth = true };
+	struct pki_grant g = {
+		.role = PKI_CONSOLE, .org = "fuzz", .name = "main", .server_auth = true
+	};
 	struct tls_options o = { .auth = TLS_AUTH_OPTIONAL };
 
 	buf_init(&ca, 65536);
@@ -31,9 +34,11 @@ make_config(void)
 	buf_init(&cert, 65536);
 	g.not_before = clock_wall_ms() - 60000;
 	g.not_after = g.not_before + 86400000;
-	must(pki_ca_new(&ca, &ca_key, "fuzz", g.not_before, g.not_after, NULL) == OK && pki_key_new(&key) == OK);
+	must(pki_ca_new(&ca, &ca_key, "fuzz", g.not_before, g.not_after, NULL) == OK &&
+	     pki_key_new(&key) == OK);
 	must(pki_csr_new(&csr, buf_text(&key), "x", NULL) == OK);
-	must(pki_issue(&cert, buf_text(&csr), csr.len, buf_text(&ca), buf_text(&ca_key), &g, NULL, NULL) == OK);
+	must(pki_issue(&cert, buf_text(&csr), csr.len, buf_text(&ca), buf_text(&ca_key), &g, NULL,
+		 NULL) == OK);
 	o.chain_pem = buf_text(&cert);
 	o.key_pem = buf_text(&key);
 	o.trust.ca_pem = buf_text(&ca);

@@ -1,6 +1,7 @@
 /* The client against a repository one document of which is the fuzzer's. The first byte says which;
- * the rest is the text of its "signed" object, properly signed if it is JSON at all, so that mutations
- * get past the signatures. Whatever happens: no crash, and only what passed is in the folder. */
+ * the rest is the text of its "signed" object, properly signed if it is JSON at all, so that
+ * mutations get past the signatures. Whatever happens: no crash, and only what passed is in the
+ * folder. */
 #include "base/json.h"
 #include "os/file.h"
 #include "tuf_fixture.h"
@@ -46,8 +47,8 @@ each(void *ctx, const struct tuf_target *target, struct fault *f)
 	struct buf name;
 
 	/* What is listed must be found, in the same role. */
-	if (tuf_find(t, NULL, target->path, &again, f) != OK || strcmp(again.role, target->role) != 0
-	    || again.length != target->length)
+	if (tuf_find(t, NULL, target->path, &again, f) != OK ||
+	    strcmp(again.role, target->role) != 0 || again.length != target->length)
 		abort();
 	buf_init(&name, 1u << 20);
 	if (tuf_target_file(t, target, &name) != OK)
@@ -112,8 +113,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cJSON *json;
 
 	/* What is no JSON never gets past the reader, which has its own target. */
-	if (size < 1 || size > 1u << 20
-	    || json_parse(&json, (const char *)data + 1, size - 1, JSON_SIGNED, NULL) != OK)
+	if (size < 1 || size > 1u << 20 ||
+	    json_parse(&json, (const char *)data + 1, size - 1, JSON_SIGNED, NULL) != OK)
 		return 0;
 	cJSON_Delete(json);
 	make_dir();
@@ -121,7 +122,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	role = (enum fixture_role)(data[0] % FX_ROLES);
 	buf_init(&good, 1u << 20);
 	if (role != FX_ROOT && buf_append(&good, fixture_file(&x, names[role])->data,
-	        fixture_file(&x, names[role])->len) != OK)
+				   fixture_file(&x, names[role])->len) != OK)
 		abort();
 	o.root = fixture_file(&x, "1.root.json")->data;
 	o.root_len = fixture_file(&x, "1.root.json")->len;

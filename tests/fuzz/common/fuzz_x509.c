@@ -1,4 +1,5 @@
-/* fuzz_x509.c - certificates, chains and requests as a stranger would send them. Nothing random may ever verify. */
+/* fuzz_x509.c - certificates, chains and requests as a stranger would send them. Nothing random may
+ * ever verify. */
 #include "net/pki.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ make_ca(void)
 	buf_init(&cert, 65536);
 	buf_init(&key, 65536);
 	must(pki_ca_new(&cert, &key, "fuzz", NOW - 1000, NOW + 1000000, NULL) == OK);
-	ca = (char *)cert.data;         /* kept for all runs */
+	ca = (char *)cert.data; /* kept for all runs */
 	buf_free(&key);
 }
 
@@ -59,7 +60,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ca == NULL)
 		make_ca();
 	if (pki_identity_read(&id, data, size, NULL) == OK)
-		must(pki_is_name(id.org, strlen(id.org)) && pki_is_name(id.name, strlen(id.name)) && (id.role == PKI_AGENT || id.role == PKI_CONSOLE));
+		must(pki_is_name(id.org, strlen(id.org)) && pki_is_name(id.name, strlen(id.name)) &&
+		     (id.role == PKI_AGENT || id.role == PKI_CONSOLE));
 	(void)!pki_spki_sha256(spki, data, size, NULL);
 	(void)!pki_csr_read(&csr, (const char *)data, size, NULL);
 	try_chain(data, size);

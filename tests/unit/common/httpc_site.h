@@ -20,7 +20,7 @@ struct site {
 	bool server_closed, client_closed;
 	struct http_req *waiting;
 	size_t canceled, ticks;
-	int admit;                       /* what the hook says; -1: no hook */
+	int admit; /* what the hook says; -1: no hook */
 };
 
 static inline void
@@ -29,7 +29,8 @@ on_who(struct http_req *r, void *ctx)
 	const struct pki_identity *id = http_identity(r);
 
 	http_set(r, "ETag", "\"7\"");
-	http_reply(r, 200, "text/plain", id != NULL ? id->name : "nobody", strlen(id != NULL ? id->name : "nobody"));
+	http_reply(r, 200, "text/plain", id != NULL ? id->name : "nobody",
+	    strlen(id != NULL ? id->name : "nobody"));
 }
 
 static inline void
@@ -126,12 +127,15 @@ admit(void *ctx, const struct pki_identity *peer)
 	return ((struct site *)ctx)->admit != 0;
 }
 
-/* A server with the console's certificate; trust and grace as a console has them. tls false: plain. */
+/* A server with the console's certificate; trust and grace as a console has them. tls false: plain.
+ */
 static inline struct site *
 site_open(bool tls, enum tls_auth auth)
 {
 	struct site *s = calloc(1, sizeof(*s));
-	struct httpd_options o = { .name = "site", .routes = routes, .n_routes = sizeof(routes) / sizeof(routes[0]) };
+	struct httpd_options o = {
+		.name = "site", .routes = routes, .n_routes = sizeof(routes) / sizeof(routes[0])
+	};
 	struct tls_options t = { .auth = auth, .admit = admit };
 	struct tls_config *config = NULL;
 	struct fault f = { 0 };
@@ -255,7 +259,10 @@ static inline struct httpc_tls
 as(const struct world_cert *c, const char *ca)
 {
 	return (struct httpc_tls){
-		.cert_pem = c != NULL ? c->chain : NULL, .key_pem = c != NULL ? c->key : NULL, .trust.ca_pem = ca, .expect.role = PKI_CONSOLE,
+		.cert_pem = c != NULL ? c->chain : NULL,
+		.key_pem = c != NULL ? c->key : NULL,
+		.trust.ca_pem = ca,
+		.expect.role = PKI_CONSOLE,
 	};
 }
 

@@ -28,7 +28,8 @@ on_hello(struct http_req *r, void *ctx)
 	const char *name = http_query(r, "name");
 
 	http_set(r, "X-Test", "yes");
-	http_reply(r, 200, "text/plain", name != NULL ? name : "hello", strlen(name != NULL ? name : "hello"));
+	http_reply(r, 200, "text/plain", name != NULL ? name : "hello",
+	    strlen(name != NULL ? name : "hello"));
 }
 
 static inline void
@@ -94,7 +95,8 @@ on_stream(struct http_req *r, void *ctx)
 		http_problem(r, 400, "bad-query", "known must be 0 or 1");
 		return;
 	}
-	http_stream(r, 200, "text/plain", known ? 64 * 32768 : HTTP_LENGTH_UNKNOWN, &stream_source, ctx);
+	http_stream(
+	    r, 200, "text/plain", known ? 64 * 32768 : HTTP_LENGTH_UNKNOWN, &stream_source, ctx);
 }
 
 static inline void

@@ -1,5 +1,6 @@
-/* net_world.h - for tests of common/net: a loop with a deadline, certificates of a small fleet, and a client that sends exactly the bytes it is told.
- * Everything is here, not in tests/lib, because it needs cmocka and the replays of fuzz corpora do without. */
+/* net_world.h - for tests of common/net: a loop with a deadline, certificates of a small fleet, and
+ * a client that sends exactly the bytes it is told. Everything is here, not in tests/lib, because
+ * it needs cmocka and the replays of fuzz corpora do without. */
 #ifndef ATALAIA_TESTS_NET_WORLD_H
 #define ATALAIA_TESTS_NET_WORLD_H
 
@@ -15,7 +16,7 @@
 #define DAY 86400000ll
 
 struct world_cert {
-	char *key, *cert, *chain;            /* chain: cert and CA */
+	char *key, *cert, *chain; /* chain: cert and CA */
 };
 struct world_fleet {
 	char *ca, *ca_key;
@@ -76,7 +77,13 @@ world_grant(enum pki_role role, const char *name)
 	int64_t now = clock_wall_ms();
 
 	return (struct pki_grant){
-		.role = role, .org = "acme", .name = name, .server_auth = true, .client_auth = true, .not_before = now - 60000, .not_after = now + DAY,
+		.role = role,
+		.org = "acme",
+		.name = name,
+		.server_auth = true,
+		.client_auth = true,
+		.not_before = now - 60000,
+		.not_after = now + DAY,
 	};
 }
 
@@ -113,11 +120,13 @@ world_fleet_new(struct world_fleet *f, const char *org)
 {
 	struct buf ca, key;
 	int64_t now = clock_wall_ms();
-	struct pki_grant console = world_grant(PKI_CONSOLE, "main"), agent = world_grant(PKI_AGENT, "0193a4f0-7b1c-7000-8000-0000000000aa");
+	struct pki_grant console = world_grant(PKI_CONSOLE, "main"),
+			 agent = world_grant(PKI_AGENT, "0193a4f0-7b1c-7000-8000-0000000000aa");
 
 	buf_init(&ca, 65536);
 	buf_init(&key, 65536);
-	assert_int_equal(pki_ca_new(&ca, &key, org, now - 10 * 365 * DAY, now + 10 * 365 * DAY, NULL), OK);
+	assert_int_equal(
+	    pki_ca_new(&ca, &key, org, now - 10 * 365 * DAY, now + 10 * 365 * DAY, NULL), OK);
 	f->ca = take(&ca);
 	f->ca_key = take(&key);
 	console.org = agent.org = org;
@@ -195,7 +204,8 @@ raw_open(struct raw *r, uv_loop_t *loop, uint16_t port)
 	assert_int_equal(uv_tcp_init(loop, &r->tcp), 0);
 	r->tcp.data = r;
 	r->connect.data = r;
-	assert_int_equal(uv_tcp_connect(&r->connect, &r->tcp, (struct sockaddr *)&in, on_connect), 0);
+	assert_int_equal(
+	    uv_tcp_connect(&r->connect, &r->tcp, (struct sockaddr *)&in, on_connect), 0);
 	assert_true(world_run(loop, is_connected, r));
 }
 

@@ -38,8 +38,8 @@ canonical_forms(void **state)
 	buf_init(&b, 4096);
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		buf_reset(&b);
-		assert_int_equal(json_parse(&t, cases[i].in, strlen(cases[i].in), JSON_EVENT, NULL),
-		    OK);
+		assert_int_equal(
+		    json_parse(&t, cases[i].in, strlen(cases[i].in), JSON_EVENT, NULL), OK);
 		assert_int_equal(canon_json(t, &b, NULL), cases[i].out != NULL ? OK : ERR_PARSE);
 		if (cases[i].out != NULL)
 			assert_string_equal(buf_text(&b), cases[i].out);
@@ -86,9 +86,11 @@ hashes(void **state)
 
 	(void)state;
 	hash_sha256_text("abc", 3, hex);
-	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(
+	    hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	hash_sha256_text("", 0, hex);
-	assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(
+	    hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	hash_init(&h, HASH_SHA256);
 	for (i = 0; i < strlen(two_blocks); i++) {
 		if (i == 20)
@@ -97,11 +99,13 @@ hashes(void **state)
 	}
 	hash_final(&h, out);
 	text_hex(hex, out, HASH_SHA256_LEN);
-	assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	assert_string_equal(
+	    hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 	hash_update(&copy, two_blocks + 20, strlen(two_blocks) - 20);
 	hash_final(&copy, out);
 	text_hex(hex, out, HASH_SHA256_LEN);
-	assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	assert_string_equal(
+	    hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 	hash_once(HASH_SHA512, "abc", 3, out);
 	text_hex(hex, out, HASH_SHA512_LEN);
 	assert_string_equal(hex,
@@ -111,14 +115,17 @@ hashes(void **state)
 	memset(key, 0x0b, 20);
 	hash_hmac_sha256(key, 20, "Hi There", 8, out);
 	text_hex(hex, out, HASH_SHA256_LEN);
-	assert_string_equal(hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+	assert_string_equal(
+	    hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
 	hash_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, out);
 	text_hex(hex, out, HASH_SHA256_LEN);
-	assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	assert_string_equal(
+	    hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, sizeof key);
 	hash_hmac_sha256(key, sizeof key, big_key_text, strlen(big_key_text), out);
 	text_hex(hex, out, HASH_SHA256_LEN);
-	assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	assert_string_equal(
+	    hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 
 	assert_true(hash_equal("same", "same", 4));
 	assert_false(hash_equal("same", "sami", 4));

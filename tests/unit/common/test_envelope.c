@@ -43,20 +43,21 @@ new_tree(void)
 	cJSON *tree;
 
 	buf_init(&b, 10000);
-	assert_int_equal(buf_printf(&b,
-	                     "{\"version\":3,\"org\":\"example\",\"consoles\":[\"main\",\"second\"],"
-	                     "\"keys\":{},\"cas\":[],\"tasks\":{"
-	                     "\"update.now\":{\"keyids\":[\"%s\",\"%s\"],\"threshold\":1},"
-	                     "\"role.set\":{\"keyids\":[\"%s\",\"%s\"],\"threshold\":2},"
-	                     "\"status\":{\"keyids\":[\"%s\"],\"threshold\":1}},"
-	                     "\"revoked\":{\"consoles\":[\"second\"],\"agents\":[\"" OTHER "\"],"
-	                     "\"serials\":[\"0a1b\"],\"keyids\":[]}}",
-	                     ids[0], ids[1], ids[0], ids[1], ids[1]),
+	assert_int_equal(
+	    buf_printf(&b,
+		"{\"version\":3,\"org\":\"example\",\"consoles\":[\"main\",\"second\"],"
+		"\"keys\":{},\"cas\":[],\"tasks\":{"
+		"\"update.now\":{\"keyids\":[\"%s\",\"%s\"],\"threshold\":1},"
+		"\"role.set\":{\"keyids\":[\"%s\",\"%s\"],\"threshold\":2},"
+		"\"status\":{\"keyids\":[\"%s\"],\"threshold\":1}},"
+		"\"revoked\":{\"consoles\":[\"second\"],\"agents\":[\"" OTHER "\"],"
+		"\"serials\":[\"0a1b\"],\"keyids\":[]}}",
+		ids[0], ids[1], ids[0], ids[1], ids[1]),
 	    OK);
 	assert_int_equal(json_parse(&tree, buf_text(&b), b.len, JSON_SIGNED, NULL), OK);
 	for (int i = 0; i < 2; i++)
-		assert_true(cJSON_AddItemToObject(json_get(tree, "keys"), ids[i],
-		    cJSON_Duplicate(objects[i], 1)));
+		assert_true(cJSON_AddItemToObject(
+		    json_get(tree, "keys"), ids[i], cJSON_Duplicate(objects[i], 1)));
 	buf_free(&b);
 	return tree;
 }
@@ -114,13 +115,26 @@ test_authority_refusals(void **state)
 	static const struct {
 		const char *member, *value;
 	} cases[] = {
-		{ "version", NULL }, { "version", "0" }, { "version", "\"1\"" }, { "org", NULL },
-		{ "org", "\"a b\"" }, { "consoles", NULL }, { "consoles", "[7]" }, { "consoles", "{}" },
-		{ "cas", "[\"xyz\"]" }, { "keys", NULL }, { "keys", "{}" }, { "keys", "[]" },
-		{ "tasks", NULL }, { "tasks", "{\"x\":{\"keyids\":[],\"threshold\":1}}" },
-		{ "tasks", "{\"x\":{\"keyids\":[\"00\"],\"threshold\":1}}" }, { "tasks", "{\"x\":7}" },
-		{ "revoked", "[]" }, { "revoked", "{\"agents\":[\"x\"]}" },
-		{ "revoked", "{\"serials\":[\"XY\"]}" }, { "revoked", "{\"keyids\":[\"aa\"]}" },
+		{ "version", NULL },
+		{ "version", "0" },
+		{ "version", "\"1\"" },
+		{ "org", NULL },
+		{ "org", "\"a b\"" },
+		{ "consoles", NULL },
+		{ "consoles", "[7]" },
+		{ "consoles", "{}" },
+		{ "cas", "[\"xyz\"]" },
+		{ "keys", NULL },
+		{ "keys", "{}" },
+		{ "keys", "[]" },
+		{ "tasks", NULL },
+		{ "tasks", "{\"x\":{\"keyids\":[],\"threshold\":1}}" },
+		{ "tasks", "{\"x\":{\"keyids\":[\"00\"],\"threshold\":1}}" },
+		{ "tasks", "{\"x\":7}" },
+		{ "revoked", "[]" },
+		{ "revoked", "{\"agents\":[\"x\"]}" },
+		{ "revoked", "{\"serials\":[\"XY\"]}" },
+		{ "revoked", "{\"keyids\":[\"aa\"]}" },
 	};
 	struct authority *a;
 
@@ -131,8 +145,9 @@ test_authority_refusals(void **state)
 
 		cJSON_Delete(cJSON_DetachItemViaPointer(tree, json_get(tree, cases[i].member)));
 		if (cases[i].value != NULL) {
-			assert_int_equal(json_parse(&value, cases[i].value, strlen(cases[i].value), JSON_SIGNED,
-			                     NULL), OK);
+			assert_int_equal(json_parse(&value, cases[i].value, strlen(cases[i].value),
+					     JSON_SIGNED, NULL),
+			    OK);
 			assert_true(cJSON_AddItemToObject(tree, cases[i].member, value));
 		}
 		assert_int_not_equal(parse_tree(&a, tree, &f), OK);
@@ -150,9 +165,11 @@ test_authority_keys_are_checked(void **state)
 	struct authority *a;
 
 	(void)state;
-	key = cJSON_DetachItemViaPointer(json_get(tree, "keys"), json_get(json_get(tree, "keys"), ids[0]));
+	key = cJSON_DetachItemViaPointer(
+	    json_get(tree, "keys"), json_get(json_get(tree, "keys"), ids[0]));
 	cJSON_Delete(key);
-	assert_true(cJSON_AddItemToObject(json_get(tree, "keys"), ids[0], cJSON_Duplicate(objects[2], 1)));
+	assert_true(
+	    cJSON_AddItemToObject(json_get(tree, "keys"), ids[0], cJSON_Duplicate(objects[2], 1)));
 	assert_int_not_equal(parse_tree(&a, tree, NULL), OK);
 	cJSON_Delete(tree);
 	tree = new_tree();
@@ -164,7 +181,7 @@ test_authority_keys_are_checked(void **state)
 struct made {
 	const char *agent, *type, *issuer;
 	int64_t before, life;
-	int signers;                 /* bit i: key i signs */
+	int signers; /* bit i: key i signs */
 };
 
 static struct envelope
@@ -172,8 +189,12 @@ make(const struct made *m)
 {
 	char id[UUID_TEXT];
 	static const uint8_t random[10] = { 1 };
-	struct envelope_draft d = { .id = id, .agent = m->agent, .type = m->type, .issuer = m->issuer,
-		.not_before_ms = MADE_MS + m->before, .expires_ms = MADE_MS + m->before + m->life };
+	struct envelope_draft d = { .id = id,
+		.agent = m->agent,
+		.type = m->type,
+		.issuer = m->issuer,
+		.not_before_ms = MADE_MS + m->before,
+		.expires_ms = MADE_MS + m->before + m->life };
 	struct envelope e;
 	struct fault f = { 0 };
 
@@ -193,7 +214,7 @@ test_every_refusal_has_its_code(void **state)
 {
 	static const struct {
 		struct made made;
-		int64_t now, bound;      /* from MADE_MS; bound 0 = none */
+		int64_t now, bound; /* from MADE_MS; bound 0 = none */
 		const char *code;
 	} cases[] = {
 		{ { AGENT, "update.now", "main", 0, HOUR, 1 }, 1000, 0, "ok" },
@@ -225,8 +246,10 @@ test_every_refusal_has_its_code(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct envelope e = make(&cases[i].made);
-		struct envelope_context ctx = { .agent = AGENT, .group = "till",
-			.now_ms = MADE_MS + cases[i].now, .skew_ms = 60000,
+		struct envelope_context ctx = { .agent = AGENT,
+			.group = "till",
+			.now_ms = MADE_MS + cases[i].now,
+			.skew_ms = 60000,
 			.not_before_ms = cases[i].bound != 0 ? MADE_MS + cases[i].bound : 0 };
 		struct fault f = { 0 };
 		enum envelope_refusal r = envelope_verify(&e, a, &ctx, &f);
@@ -249,7 +272,8 @@ test_a_revoked_key_counts_for_nothing(void **state)
 	struct envelope e;
 
 	(void)state;
-	assert_int_equal(json_append_string(json_get(json_get(tree, "revoked"), "keyids"), ids[0]), OK);
+	assert_int_equal(
+	    json_append_string(json_get(json_get(tree, "revoked"), "keyids"), ids[0]), OK);
 	assert_int_equal(parse_tree(&a, tree, NULL), OK);
 	e = make(&one);
 	assert_int_equal(envelope_verify(&e, a, &ctx, NULL), ENVELOPE_REVOKED);
@@ -282,7 +306,8 @@ test_a_changed_member_breaks_the_signature(void **state)
 		struct fault f = { 0 };
 		cJSON *tree = cJSON_Duplicate(e.tree, 1), *part = json_get(tree, "signed"), *v;
 
-		assert_int_equal(json_parse(&v, values[i][1], strlen(values[i][1]), JSON_SIGNED, NULL), OK);
+		assert_int_equal(
+		    json_parse(&v, values[i][1], strlen(values[i][1]), JSON_SIGNED, NULL), OK);
 		cJSON_Delete(cJSON_DetachItemViaPointer(part, json_get(part, values[i][0])));
 		assert_true(cJSON_AddItemToObject(part, values[i][0], v));
 		assert_int_equal(envelope_from_tree(&changed, tree, &f), OK);
@@ -294,8 +319,8 @@ test_a_changed_member_breaks_the_signature(void **state)
 }
 
 #define ID "\"id\":\"018bcfe5-6800-7000-8000-000000000001\""
-#define REST                                                                                        \
-	"\"agent\":\"*\",\"type\":\"status\",\"args\":{},\"not_before\":\"2023-01-01T00:00:00Z\","      \
+#define REST                                                                                       \
+	"\"agent\":\"*\",\"type\":\"status\",\"args\":{},\"not_before\":\"2023-01-01T00:00:00Z\"," \
 	"\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""
 #define WRAP(s) "{\"signed\":{" s "},\"signatures\":[]}"
 
@@ -304,10 +329,11 @@ test_forms(void **state)
 {
 	static const struct {
 		const char *text;
-		const char *says;        /* NULL: accepted */
+		const char *says; /* NULL: accepted */
 	} cases[] = {
 		{ WRAP(ID "," REST), NULL },
-		{ "{\"signed\":{" ID "," REST "},\"signatures\":[{\"keyid\":\"a\",\"sig\":\"\"}]}", NULL },
+		{ "{\"signed\":{" ID "," REST "},\"signatures\":[{\"keyid\":\"a\",\"sig\":\"\"}]}",
+		    NULL },
 		{ "", "" },
 		{ "[]", "must be a JSON object" },
 		{ "{}", "'signed'" },
@@ -319,23 +345,32 @@ test_forms(void **state)
 		{ "{\"signed\":{" ID "," REST "},\"signatures\":{}}", "'signatures'" },
 		{ "{\"signed\":{" ID "," REST "},\"signatures\":[7]}", "keyid" },
 		{ "{\"signed\":{" ID "," REST "},\"signatures\":[{\"keyid\":\"a\",\"sig\":\"\"},"
-		  "{\"keyid\":\"a\",\"sig\":\"\"}]}", "twice" },
+		  "{\"keyid\":\"a\",\"sig\":\"\"}]}",
+		    "twice" },
 		{ WRAP(ID ",\"agent\":\"pc\",\"type\":\"status\",\"args\":{},\"not_before\":"
-		          "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+			  "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\","
+			  "\"issuer\":\"main\""),
 		    "'agent'" },
 		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"Status\",\"args\":{},\"not_before\":"
-		          "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+			  "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\","
+			  "\"issuer\":\"main\""),
 		    "'type'" },
 		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":[],\"not_before\":"
-		          "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+			  "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\","
+			  "\"issuer\":\"main\""),
 		    "'args'" },
 		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":{},\"not_before\":"
-		          "\"2023-01-02T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+			  "\"2023-01-02T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\","
+			  "\"issuer\":\"main\""),
 		    "after" },
-		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":{},\"not_before\":\"yesterday\","
-		          "\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""), "'not_before'" },
-		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":{\"n\":1.5},\"not_before\":"
-		          "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+		{ WRAP(ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":{},\"not_before\":"
+			  "\"yesterday\","
+			  "\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":\"main\""),
+		    "'not_before'" },
+		{ WRAP(
+		      ID ",\"agent\":\"*\",\"type\":\"status\",\"args\":{\"n\":1.5},\"not_before\":"
+			 "\"2023-01-01T00:00:00Z\",\"expires\":\"2023-01-02T00:00:00Z\",\"issuer\":"
+			 "\"main\""),
 		    "" },
 	};
 	struct envelope e;

@@ -1,4 +1,5 @@
-/* test_http_parse.c - golden cases: request bytes -> what the parser says. Each runs whole, one byte at a time, and with a second request behind it. */
+/* test_http_parse.c - golden cases: request bytes -> what the parser says. Each runs whole, one
+ * byte at a time, and with a second request behind it. */
 #include "net/http_parse.h"
 
 #include "base/buf.h"
@@ -15,35 +16,62 @@ static const struct {
 } cases[] = {
 	{ "plain", "GET / HTTP/1.1\r\n" H "\r\n", "GET / fields=1 keep body=" },
 	{ "1.0", "GET / HTTP/1.0\r\n\r\n", "GET / fields=0 close body=" },
-	{ "1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET / fields=1 keep body=" },
-	{ "1.1 close", "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n", "GET / fields=2 close body=" },
-	{ "query", "GET /a?x=1&y=%20z+w&flag HTTP/1.1\r\n" H "\r\n", "GET /a?x=1&y= z w&flag= fields=1 keep body=" },
+	{ "1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+	    "GET / fields=1 keep body=" },
+	{ "1.1 close", "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n",
+	    "GET / fields=2 close body=" },
+	{ "query", "GET /a?x=1&y=%20z+w&flag HTTP/1.1\r\n" H "\r\n",
+	    "GET /a?x=1&y= z w&flag= fields=1 keep body=" },
 	{ "empty query", "GET /a? HTTP/1.1\r\n" H "\r\n", "GET /a fields=1 keep body=" },
-	{ "percent path", "GET /%41%c3%a9 HTTP/1.1\r\n" H "\r\n", "GET /A\xc3\xa9 fields=1 keep body=" },
+	{ "percent path", "GET /%41%c3%a9 HTTP/1.1\r\n" H "\r\n",
+	    "GET /A\xc3\xa9 fields=1 keep body=" },
 	{ "empty value", "GET / HTTP/1.1\r\n" H "X:\r\n\r\n", "GET / fields=2 keep body=" },
-	{ "spaces around a value", "GET / HTTP/1.1\r\nHost:  \t h \t \r\n\r\n", "GET / fields=1 keep body=" },
-	{ "obs-text value", "GET / HTTP/1.1\r\n" H "X: \xff\xfe\r\n\r\n", "GET / fields=2 keep body=" },
-	{ "length", "POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", "POST /p fields=2 keep body=hello" },
-	{ "length 0", "POST /p HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", "POST /p fields=2 keep body=" },
-	{ "chunked", "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", "POST /p fields=2 keep body=hello!" },
-	{ "chunked, case and hex", "POST /p HTTP/1.1\r\n" H "Transfer-Encoding: Chunked\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n", "POST /p fields=2 keep body=0123456789" },
+	{ "spaces around a value", "GET / HTTP/1.1\r\nHost:  \t h \t \r\n\r\n",
+	    "GET / fields=1 keep body=" },
+	{ "obs-text value", "GET / HTTP/1.1\r\n" H "X: \xff\xfe\r\n\r\n",
+	    "GET / fields=2 keep body=" },
+	{ "length", "POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello",
+	    "POST /p fields=2 keep body=hello" },
+	{ "length 0", "POST /p HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n",
+	    "POST /p fields=2 keep body=" },
+	{ "chunked",
+	    "POST /p HTTP/1.1\r\n" H
+	    "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n",
+	    "POST /p fields=2 keep body=hello!" },
+	{ "chunked, case and hex",
+	    "POST /p HTTP/1.1\r\n" H
+	    "Transfer-Encoding: Chunked\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n",
+	    "POST /p fields=2 keep body=0123456789" },
 	{ "PUT DELETE PATCH", "DELETE /x HTTP/1.1\r\n" H "\r\n", "DELETE /x fields=1 keep body=" },
-	{ "expect", "POST /p HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx", "POST /p fields=3 keep body=x" },
+	{ "expect", "POST /p HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+	    "POST /p fields=3 keep body=x" },
 	/* smuggling: two readers must never disagree */
-	{ "both framings", "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400" },
-	{ "length twice, equal", "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", "400" },
+	{ "both framings",
+	    "POST / HTTP/1.1\r\n" H
+	    "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "400" },
+	{ "length twice, equal",
+	    "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", "400" },
 	{ "length list", "POST / HTTP/1.1\r\n" H "Content-Length: 5, 5\r\n\r\nhello", "400" },
 	{ "length sign", "POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\nhello", "400" },
 	{ "length hex", "POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\nhello", "400" },
 	{ "length negative", "POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", "400" },
 	{ "length empty", "POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", "400" },
-	{ "length overflow", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551621\r\n\r\n", "400" },
-	{ "coding twice", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400" },
+	{ "length overflow", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551621\r\n\r\n",
+	    "400" },
+	{ "coding twice",
+	    "POST / HTTP/1.1\r\n" H
+	    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "400" },
 	{ "coding gzip", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip\r\n\r\n", "400|501" },
-	{ "coding gzip, chunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501" },
-	{ "coding xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", "400|501" },
-	{ "coding with vertical tab", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", "400" },
-	{ "coding in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400" },
+	{ "coding gzip, chunked",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501" },
+	{ "coding xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n",
+	    "400|501" },
+	{ "coding with vertical tab",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", "400" },
+	{ "coding in 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	    "400" },
 	{ "space before colon", "POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\nhello", "400" },
 	{ "fold", "GET / HTTP/1.1\r\n" H "X: a\r\n b\r\n\r\n", "400" },
 	{ "fold in front", "GET / HTTP/1.1\r\n X: a\r\n" H "\r\n", "400" },
@@ -78,7 +106,8 @@ static const struct {
 	{ "dot dot", "GET /a/../b HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "dot dot encoded", "GET /a/%2e%2e/b HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "dot at the end", "GET /a/. HTTP/1.1\r\n" H "\r\n", "400" },
-	{ "dots in a name", "GET /a..b/...c HTTP/1.1\r\n" H "\r\n", "GET /a..b/...c fields=1 keep body=" },
+	{ "dots in a name", "GET /a..b/...c HTTP/1.1\r\n" H "\r\n",
+	    "GET /a..b/...c fields=1 keep body=" },
 	{ "encoded slash", "GET /a%2fb HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "encoded backslash", "GET /a%5cb HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "encoded NUL", "GET /a%00b HTTP/1.1\r\n" H "\r\n", "400" },
@@ -86,22 +115,41 @@ static const struct {
 	{ "overlong UTF-8", "GET /%c0%ae HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "half percent", "GET /a%4 HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "bad percent", "GET /a%zz HTTP/1.1\r\n" H "\r\n", "400" },
-	{ "percent twice decodes once", "GET /a%252e HTTP/1.1\r\n" H "\r\n", "GET /a%2e fields=1 keep body=" },
+	{ "percent twice decodes once", "GET /a%252e HTTP/1.1\r\n" H "\r\n",
+	    "GET /a%2e fields=1 keep body=" },
 	{ "query item twice", "GET /a?x=1&x=2 HTTP/1.1\r\n" H "\r\n", "400" },
 	{ "query with NUL", "GET /a?x=%00 HTTP/1.1\r\n" H "\r\n", "400" },
-	{ "query with slashes", "GET /a?u=%2fx/../y HTTP/1.1\r\n" H "\r\n", "GET /a?u=/x/../y fields=1 keep body=" },
+	{ "query with slashes", "GET /a?u=%2fx/../y HTTP/1.1\r\n" H "\r\n",
+	    "GET /a?u=/x/../y fields=1 keep body=" },
 	/* chunks */
-	{ "chunk size empty", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n\r\n", "400" },
-	{ "chunk size word", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nzz\r\n", "400" },
-	{ "chunk size sign", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n", "400" },
-	{ "chunk size 0x", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", "400" },
-	{ "chunk size space", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n", "400" },
-	{ "chunk size huge", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n111111111\r\n", "400" },
-	{ "chunk extension", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", "400" },
-	{ "chunk LF", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", "400" },
-	{ "chunk longer than said", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n0\r\n\r\n", "400" },
-	{ "chunk CR X", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n", "400" },
-	{ "trailer", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", "400" },
+	{ "chunk size empty", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n\r\n",
+	    "400" },
+	{ "chunk size word", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+	    "400" },
+	{ "chunk size sign", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+	    "400" },
+	{ "chunk size 0x",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
+	    "400" },
+	{ "chunk size space",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n",
+	    "400" },
+	{ "chunk size huge",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n111111111\r\n", "400" },
+	{ "chunk extension",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n",
+	    "400" },
+	{ "chunk LF",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
+	    "400" },
+	{ "chunk longer than said",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n0\r\n\r\n",
+	    "400" },
+	{ "chunk CR X",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n",
+	    "400" },
+	{ "trailer", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
+	    "400" },
 	{ "expectation unknown", "POST / HTTP/1.1\r\n" H "Expect: fun\r\n\r\n", "417" },
 };
 
@@ -112,8 +160,12 @@ describe(struct buf *out, const struct http_head *h, const struct buf *body)
 
 	assert_int_equal(buf_printf(out, "%s %s", h->method, h->path), OK);
 	for (i = 0; i < h->n_query; i++)
-		assert_int_equal(buf_printf(out, "%c%s=%s", i == 0 ? '?' : '&', h->query[i].name, h->query[i].value), OK);
-	assert_int_equal(buf_printf(out, " fields=%zu %s body=%s", h->n_fields, h->keep_alive ? "keep" : "close", buf_text(body)), OK);
+		assert_int_equal(buf_printf(out, "%c%s=%s", i == 0 ? '?' : '&', h->query[i].name,
+				     h->query[i].value),
+		    OK);
+	assert_int_equal(buf_printf(out, " fields=%zu %s body=%s", h->n_fields,
+			     h->keep_alive ? "keep" : "close", buf_text(body)),
+	    OK);
 }
 
 /* Feeds all bytes in pieces of `step`; writes one line for each request or the refusal. */
@@ -164,7 +216,8 @@ as_expected(const char *got, const char *want)
 
 	if (strlen(got) == n + 1 && strncmp(got, want, n) == 0)
 		return true;
-	return want[n] == '|' && strlen(got) == strlen(want + n + 1) + 1 && strncmp(got, want + n + 1, strlen(want + n + 1)) == 0;
+	return want[n] == '|' && strlen(got) == strlen(want + n + 1) + 1 &&
+	       strncmp(got, want + n + 1, strlen(want + n + 1)) == 0;
 }
 
 static void
@@ -180,7 +233,8 @@ test_golden(void **state)
 			buf_free(&out);
 			run(&out, cases[i].in, strlen(cases[i].in), steps[k]);
 			if (!as_expected(buf_text(&out), cases[i].out))
-				fail_msg("%s (step %zu): got %s want %s", cases[i].what, steps[k], buf_text(&out), cases[i].out);
+				fail_msg("%s (step %zu): got %s want %s", cases[i].what, steps[k],
+				    buf_text(&out), cases[i].out);
 		}
 	}
 	buf_free(&out);
@@ -205,7 +259,8 @@ test_pipelined(void **state)
 			assert_int_equal(buf_printf(&in, "%s%s", cases[i].in, second), OK);
 			run(&out, buf_text(&in), in.len, steps[k]);
 			if (strstr(buf_text(&out), "\nGET /second fields=1 keep body=\n") == NULL)
-				fail_msg("%s (step %zu): %s", cases[i].what, steps[k], buf_text(&out));
+				fail_msg(
+				    "%s (step %zu): %s", cases[i].what, steps[k], buf_text(&out));
 		}
 	}
 	buf_free(&in);
@@ -260,14 +315,16 @@ test_limits(void **state)
 static void
 test_fields(void **state)
 {
-	static const char in[] = "GET /x?a=b HTTP/1.1\r\nHoSt:  example:80 \r\nX-A: one\r\nx-a: two\r\n\r\n";
+	static const char in[] =
+	    "GET /x?a=b HTTP/1.1\r\nHoSt:  example:80 \r\nX-A: one\r\nx-a: two\r\n\r\n";
 	struct http_parse *p;
 	struct http_head *h;
 	size_t used;
 
 	assert_int_equal(http_parse_new(&p), OK);
 	assert_true(http_parse_idle(p));
-	assert_int_equal(http_parse_feed(p, (const uint8_t *)in, sizeof(in) - 1, &used), HTTPP_HEAD);
+	assert_int_equal(
+	    http_parse_feed(p, (const uint8_t *)in, sizeof(in) - 1, &used), HTTPP_HEAD);
 	assert_false(http_parse_idle(p));
 	h = http_parse_take_head(p);
 	assert_int_equal(http_parse_feed(p, NULL, 0, &used), HTTPP_DONE);
@@ -286,7 +343,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden), cmocka_unit_test(test_pipelined), cmocka_unit_test(test_nul), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_pipelined),
+		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_fields),
 	};
 

@@ -1,4 +1,5 @@
-/* test_httpc.c - the client against our server over loopback: plain answers, waits, streams, cancel, unix sockets, closing orders. */
+/* test_httpc.c - the client against our server over loopback: plain answers, waits, streams,
+ * cancel, unix sockets, closing orders. */
 #include "httpc_site.h"
 
 static void
@@ -18,7 +19,7 @@ test_plain(void **state)
 		assert_string_equal(a.body, "nobody");
 		assert_string_equal(a.etag, "\"7\"");
 	}
-	assert_int_equal(httpd_stats(s->d).accepted, 1);         /* kept alive */
+	assert_int_equal(httpd_stats(s->d).accepted, 1); /* kept alive */
 	start(s, &q, &a, "/echo");
 	assert_true(world_run(&s->loop, is_done, &a));
 	assert_int_equal(a.status, 200);
@@ -83,7 +84,7 @@ test_wait_and_cancel(void **state)
 	assert_true(world_run(&s->loop, is_done, &a));
 	assert_int_equal(a.err, ERR_TIMEOUT);
 	q = (struct httpc_request){ .url = HTTP };
-	start(s, &q, &a, "/wait");              /* under way when both close */
+	start(s, &q, &a, "/wait"); /* under way when both close */
 	s->waiting = NULL;
 	assert_true(world_run(&s->loop, is_waiting, s));
 	site_close(s);
@@ -212,8 +213,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain), cmocka_unit_test(test_wait_and_cancel), cmocka_unit_test(test_inside_done),
-		cmocka_unit_test(test_no_such_host), cmocka_unit_test(test_sse), cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_wait_and_cancel),
+		cmocka_unit_test(test_inside_done),
+		cmocka_unit_test(test_no_such_host),
+		cmocka_unit_test(test_sse),
+		cmocka_unit_test(test_unix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* test_httpc_tls.c - client and server with the fleet's certificates: roles, pins, grace, kept connections, budgets. */
+/* test_httpc_tls.c - client and server with the fleet's certificates: roles, pins, grace, kept
+ * connections, budgets. */
 #include "httpc_site.h"
 
 /* A kept connection whose certificate has expired meanwhile serves no further request. */
@@ -89,7 +90,8 @@ test_pin(void **state)
 	struct httpc_tls t = as(NULL, NULL);
 	struct answer a;
 
-	assert_int_equal(pki_spki_sha256(pin[0], (const uint8_t *)s->fleet.ca, strlen(s->fleet.ca), NULL), OK);
+	assert_int_equal(
+	    pki_spki_sha256(pin[0], (const uint8_t *)s->fleet.ca, strlen(s->fleet.ca), NULL), OK);
 	t.trust.pins = (const uint8_t(*)[PKI_SHA256])pin;
 	t.trust.n_pins = 1;
 	client(s, &t);
@@ -109,7 +111,9 @@ static void
 test_wrong_server(void **state)
 {
 	struct site *s = site_open(true, TLS_AUTH_OPTIONAL);
-	struct tls_options o = { .chain_pem = s->fleet.agent.chain, .key_pem = s->fleet.agent.key, .trust.ca_pem = s->fleet.ca };
+	struct tls_options o = { .chain_pem = s->fleet.agent.chain,
+		.key_pem = s->fleet.agent.key,
+		.trust.ca_pem = s->fleet.ca };
 	struct httpc_tls t = as(NULL, s->fleet.ca);
 	struct tls_config *config;
 	struct answer a;
@@ -129,14 +133,15 @@ struct bad {
 	struct pki_grant grant;
 	bool foreign, admitted;
 	const char *path;
-	int status;                      /* 0: refused in the handshake */
+	int status; /* 0: refused in the handshake */
 };
 
 static void
 test_clients(void **state)
 {
 	int64_t now = clock_wall_ms();
-	struct pki_grant agent = world_grant(PKI_AGENT, "a1"), old = agent, older = agent, young = agent, noeku = agent;
+	struct pki_grant agent = world_grant(PKI_AGENT, "a1"), old = agent, older = agent,
+			 young = agent, noeku = agent;
 	struct site *s = site_open(true, TLS_AUTH_REQUIRED);
 	size_t i;
 
@@ -163,14 +168,17 @@ test_clients(void **state)
 			struct answer a;
 			uint64_t before = httpd_stats(s->d).requests;
 
-			world_cert_new(&c, cases[i].foreign ? &s->other : &s->fleet, &cases[i].grant);
+			world_cert_new(
+			    &c, cases[i].foreign ? &s->other : &s->fleet, &cases[i].grant);
 			t = as(&c, s->fleet.ca);
 			s->admit = cases[i].admitted;
 			s->client_closed = false;
 			client(s, &t);
 			get(s, HTTPS, cases[i].path, &a);
-			if (a.status != cases[i].status || (a.status == 0) != (a.err != OK) || (a.status == 0 && httpd_stats(s->d).requests != before))
-				fail_msg("%s: status %d err %d %s", cases[i].what, a.status, (int)a.err, a.text);
+			if (a.status != cases[i].status || (a.status == 0) != (a.err != OK) ||
+			    (a.status == 0 && httpd_stats(s->d).requests != before))
+				fail_msg("%s: status %d err %d %s", cases[i].what, a.status,
+				    (int)a.err, a.text);
 			httpc_close(s->c, on_client_closed, s);
 			s->c = NULL;
 			world_cert_free(&c);
@@ -183,8 +191,14 @@ static void
 test_handshake_budget(void **state)
 {
 	struct site *s = site_open(true, TLS_AUTH_OPTIONAL);
-	struct httpd_options o = { .name = "budget", .routes = routes, .n_routes = 1, .handshakes_per_s = 1, .handshake_burst = 2 };
-	struct tls_options to = { .chain_pem = s->fleet.console.chain, .key_pem = s->fleet.console.key, .trust.ca_pem = s->fleet.ca };
+	struct httpd_options o = { .name = "budget",
+		.routes = routes,
+		.n_routes = 1,
+		.handshakes_per_s = 1,
+		.handshake_burst = 2 };
+	struct tls_options to = { .chain_pem = s->fleet.console.chain,
+		.key_pem = s->fleet.console.key,
+		.trust.ca_pem = s->fleet.ca };
 	struct httpc_tls t = as(NULL, s->fleet.ca);
 	struct httpc_request q = { .expect_name = "main" };
 	struct tls_config *config;
@@ -213,8 +227,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_expired_meanwhile), cmocka_unit_test(test_tls), cmocka_unit_test(test_pin),
-		cmocka_unit_test(test_wrong_server), cmocka_unit_test(test_clients),
+		cmocka_unit_test(test_expired_meanwhile),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_pin),
+		cmocka_unit_test(test_wrong_server),
+		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_handshake_budget),
 	};
 

@@ -1,4 +1,5 @@
-/* test_httpd.c - the server over loopback: framing, keep-alive, pipelining, long-polls, vanishing and slow clients, caps. */
+/* test_httpd.c - the server over loopback: framing, keep-alive, pipelining, long-polls, vanishing
+ * and slow clients, caps. */
 #include "httpd_site.h"
 
 static void
@@ -9,7 +10,10 @@ test_simple(void **state)
 
 	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	assert_true(starts(&r, "HTTP/1.1 200 OK\r\nDate: "));
-	assert_int_equal(raw_count(&r, "\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nConnection: close\r\nX-Test: yes\r\n\r\nhello"), 1);
+	assert_int_equal(
+	    raw_count(&r, "\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nConnection: "
+			  "close\r\nX-Test: yes\r\n\r\nhello"),
+	    1);
 	raw_free(&r);
 	talk(s, &r, "HEAD /hello?name=%20abc HTTP/1.0\r\n\r\n");
 	assert_int_equal(raw_count(&r, "Content-Length: 4\r\n"), 1);
@@ -30,11 +34,15 @@ test_refusals(void **state)
 		{ "GET /none HTTP/1.0\r\n\r\n", "404 Not Found", "\"code\":\"not-found\"" },
 		{ "POST /hello HTTP/1.0\r\n\r\n", "405 Method", "\r\nAllow: GET\r\n" },
 		{ "GET /hello HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", "413 ", "body-too-large" },
-		{ "POST /echo HTTP/1.0\r\nContent-Length: 100001\r\n\r\n", "413 ", "body-too-large" },
+		{ "POST /echo HTTP/1.0\r\nContent-Length: 100001\r\n\r\n", "413 ",
+		    "body-too-large" },
 		{ "GET /hello HTTP/1.1\r\n\r\n", "400 ", "exactly one Host" },
 		{ "GET /hello HTTP/1.1\nHost: x\n\n", "400 ", "LF alone" },
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 ", "bad-request" },
-		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "400 ", "chunked" },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: "
+		  "chunked\r\n\r\n",
+		    "400 ", "bad-request" },
+		{ "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+		    "400 ", "chunked" },
 		{ "GET /v1/tasks//state HTTP/1.0\r\n\r\n", "404 ", "not-found" },
 		{ "GET /hello/ HTTP/1.0\r\n\r\n", "404 ", "not-found" },
 	};
@@ -44,7 +52,8 @@ test_refusals(void **state)
 
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		talk(s, &r, cases[i].send);
-		if (strstr(buf_text(&r.got), cases[i].status) == NULL || strstr(buf_text(&r.got), cases[i].code) == NULL)
+		if (strstr(buf_text(&r.got), cases[i].status) == NULL ||
+		    strstr(buf_text(&r.got), cases[i].code) == NULL)
 			fail_msg("case %zu: %s", i, buf_text(&r.got));
 		assert_int_equal(raw_count(&r, "application/problem+json"), 1);
 		raw_free(&r);
@@ -69,11 +78,14 @@ test_pipeline(void **state)
 	raw_open(&r, &s->loop, s->port);
 	buf_init(&b, 1 << 20);
 	for (i = 0; i < 20; i++)
-		assert_int_equal(buf_printf(&b, "GET /hello?name=n%zu HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nbody%02zu", i, i),
+		assert_int_equal(buf_printf(&b,
+				     "GET /hello?name=n%zu HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo "
+				     "HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nbody%02zu",
+				     i, i),
 		    OK);
 	raw_send(&r, b.data, b.len);
 	assert_true(world_run(&s->loop, has_40, &r));
-	for (i = 0; i < 20; i++) {      /* every answer in its place */
+	for (i = 0; i < 20; i++) { /* every answer in its place */
 		char want[16];
 
 		(void)snprintf(want, sizeof(want), "n%zu", i);
@@ -189,11 +201,13 @@ test_many_wait(void **state)
 static void
 test_slow(void **state)
 {
-	struct httpd_options o = { .name = "slow", .head_ms = 150, .body_ms = 150, .idle_ms = 150, .write_ms = 200 };
+	struct httpd_options o = {
+		.name = "slow", .head_ms = 150, .body_ms = 150, .idle_ms = 150, .write_ms = 200
+	};
 	struct site *s = site_open(&o);
 	struct raw r;
 
-	talk(s, &r, "");                /* says nothing */
+	talk(s, &r, ""); /* says nothing */
 	assert_int_equal(r.got.len, 0);
 	raw_free(&r);
 	talk(s, &r, "GET /hello HTTP/1.1\r\nHost:");
@@ -202,7 +216,7 @@ test_slow(void **state)
 	talk(s, &r, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
 	assert_true(starts(&r, "HTTP/1.1 408 "));
 	raw_free(&r);
-	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");      /* keep-alive, then idle */
+	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"); /* keep-alive, then idle */
 	assert_true(starts(&r, "HTTP/1.1 200 "));
 	raw_free(&r);
 	talk(s, &r, "PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
@@ -264,7 +278,9 @@ test_local_only(void **state)
 	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: evil.example:80\r\nConnection: close\r\n\r\n");
 	assert_true(starts(&r, "HTTP/1.1 403 "));
 	raw_free(&r);
-	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: localhost:2227\r\nOrigin: http://evil\r\nConnection: close\r\n\r\n");
+	talk(s, &r,
+	    "GET /hello HTTP/1.1\r\nHost: localhost:2227\r\nOrigin: http://evil\r\nConnection: "
+	    "close\r\n\r\n");
 	assert_true(starts(&r, "HTTP/1.1 403 "));
 	raw_free(&r);
 	talk(s, &r, "GET /hello HTTP/1.1\r\nHost: [::1]:2227\r\nConnection: close\r\n\r\n");
@@ -277,9 +293,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_simple), cmocka_unit_test(test_refusals), cmocka_unit_test(test_pipeline),
-		cmocka_unit_test(test_wait), cmocka_unit_test(test_many_wait), cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_big_head), cmocka_unit_test(test_caps), cmocka_unit_test(test_local_only),
+		cmocka_unit_test(test_simple),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_pipeline),
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_many_wait),
+		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_big_head),
+		cmocka_unit_test(test_caps),
+		cmocka_unit_test(test_local_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

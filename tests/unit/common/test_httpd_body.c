@@ -1,7 +1,9 @@
-/* test_httpd_body.c - bodies both ways: uploads, files, generated and large answers, clients that stop reading, closing in the middle. */
+/* test_httpd_body.c - bodies both ways: uploads, files, generated and large answers, clients that
+ * stop reading, closing in the middle. */
 #include "httpd_site.h"
 
-/* An answer larger than the socket takes still arrives when the client has closed its sending side. */
+/* An answer larger than the socket takes still arrives when the client has closed its sending side.
+ */
 static void
 test_half_close(void **state)
 {
@@ -12,7 +14,10 @@ test_half_close(void **state)
 
 	buf_init(&b, 1 << 20);
 	raw_open(&r, &s->loop, s->port);
-	assert_int_equal(buf_printf(&b, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n%060000d", 0), OK);
+	assert_int_equal(
+	    buf_printf(
+		&b, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n%060000d", 0),
+	    OK);
 	raw_send(&r, b.data, b.len);
 	assert_int_equal(uv_shutdown(&shut, (uv_stream_t *)&r.tcp, NULL), 0);
 	assert_true(world_run(&s->loop, raw_is_eof, &r));
@@ -35,14 +40,17 @@ test_continue(void **state)
 	struct raw r;
 
 	raw_open(&r, &s->loop, s->port);
-	raw_text(&r, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	raw_text(&r, "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: "
+		     "100-continue\r\nContent-Length: 3\r\n\r\n");
 	assert_true(world_run(&s->loop, has_continue, &r));
 	raw_text(&r, "abc");
 	assert_true(world_run(&s->loop, raw_is_eof, &r));
 	assert_int_equal(raw_count(&r, "200 OK"), 1);
 	raw_free(&r);
 	/* refused before the body is invited */
-	talk(s, &r, "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 300000\r\n\r\n");
+	talk(s, &r,
+	    "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+	    "300000\r\n\r\n");
 	assert_int_equal(raw_count(&r, "100 Continue"), 0);
 	assert_int_equal(raw_count(&r, "413 "), 1);
 	raw_free(&r);
@@ -110,7 +118,10 @@ test_file(void **state)
 	talk(s, &r, "GET /files/x?offset=4096&length=3 HTTP/1.0\r\n\r\n");
 	assert_int_equal(raw_count(&r, "\r\n\r\nBCD"), 1);
 	raw_free(&r);
-	talk(s, &r, "GET /files/x?offset=8388606&length=30 HTTP/1.1\r\nHost: x\r\n\r\n");     /* shorter than promised: cut */
+	talk(s, &r,
+	    "GET /files/x?offset=8388606&length=30 HTTP/1.1\r\nHost: x\r\n\r\n"); /* shorter than
+										     promised: cut
+										   */
 	assert_int_equal(raw_count(&r, "Content-Length: 30"), 1);
 	raw_free(&r);
 	/* a client that leaves in the middle, and a server that closes in the middle */
@@ -149,7 +160,8 @@ test_stream(void **state)
 	assert_int_equal(raw_count(&r, "chunked"), 0);
 	raw_free(&r);
 	s->proceeds = 0;
-	raw_open(&r, &s->loop, s->port);        /* leaves in the middle: the source is not run dry for nobody */
+	raw_open(
+	    &r, &s->loop, s->port); /* leaves in the middle: the source is not run dry for nobody */
 	uv_read_stop((uv_stream_t *)&r.tcp);
 	raw_text(&r, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
 	raw_free(&r);
@@ -179,10 +191,12 @@ test_upload(void **state)
 	assert_int_equal(s->uploaded, 3 << 20);
 	assert_int_equal(s->upload_ends, 1);
 	buf_reset(&r.got);
-	raw_text(&r, "PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+	raw_text(&r, "PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+		     "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
 	assert_true(world_run(&s->loop, has_201, &r));
 	buf_reset(&r.got);
-	raw_text(&r, "PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n600000\r\n");
+	raw_text(
+	    &r, "PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n600000\r\n");
 	raw_send(&r, big, 3 << 20);
 	raw_send(&r, big, 3 << 20);
 	assert_true(world_run(&s->loop, raw_is_eof, &r));
@@ -197,8 +211,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_half_close), cmocka_unit_test(test_continue), cmocka_unit_test(test_drain),
-		cmocka_unit_test(test_reads_nothing), cmocka_unit_test(test_file), cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_continue),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_reads_nothing),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_upload),
 	};
 

@@ -1,5 +1,7 @@
-/* test_httpd_storm.c - clients that do anything at any moment, from a fixed seed: requests of every kind cut at a random byte, sockets that do not read,
- * half-closed or dropped, answers given late or never, calls cancelled; then the server closes in the middle of it. Everything must be given back. */
+/* test_httpd_storm.c - clients that do anything at any moment, from a fixed seed: requests of every
+ * kind cut at a random byte, sockets that do not read, half-closed or dropped, answers given late
+ * or never, calls cancelled; then the server closes in the middle of it. Everything must be given
+ * back. */
 #include "httpd_site.h"
 
 #include "net/httpc.h"
@@ -24,10 +26,14 @@ static const char *const scripts[] = {
 	"GET /stream?known=1 HTTP/1.1\r\nHost: x\r\n\r\n",
 	"GET /files/x HTTP/1.1\r\nHost: x\r\n\r\n",
 	"GET /files/x?length=9000000 HTTP/1.1\r\nHost: x\r\n\r\n",
-	"GET /files/x?length=100 HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n",
-	"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789GET /none HTTP/1.1\r\nHost: x\r\n\r\n",
-	"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-	"PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"GET /files/x?length=100 HTTP/1.1\r\nHost: x\r\n\r\nGET /hello HTTP/1.1\r\nHost: "
+	"x\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789GET /none "
+	"HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+	"chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+	"chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 	"PUT /upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX",
 	"PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\nxx",
 	"HEAD /files/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n",
@@ -120,7 +126,12 @@ act(struct raw *r, uv_loop_t *loop, uint16_t port)
 static void
 test_storm(void **state)
 {
-	struct httpd_options o = { .name = "storm", .head_ms = 400, .body_ms = 400, .idle_ms = 400, .write_ms = 400, .max_connections = 50 };
+	struct httpd_options o = { .name = "storm",
+		.head_ms = 400,
+		.body_ms = 400,
+		.idle_ms = 400,
+		.write_ms = 400,
+		.max_connections = 50 };
 	struct http_route mine[sizeof(routes) / sizeof(routes[0])];
 	struct site *s = site_open(&o);
 	struct raw *rs = calloc(CLIENTS, sizeof(*rs));
@@ -186,7 +197,11 @@ fly(struct swarm *w, size_t i, uint16_t port)
 	static const char *const paths[] = { "/hello", "/stream", "/wait", "/files/x", "/none" };
 	struct bee *b = &w->bees[i];
 	char url[64];
-	struct httpc_request q = { .url = url, .max_body = 16 << 20, .total_ms = 1 + dice(300), .done = on_bee, .ctx = b };
+	struct httpc_request q = { .url = url,
+		.max_body = 16 << 20,
+		.total_ms = 1 + dice(300),
+		.done = on_bee,
+		.ctx = b };
 
 	b->swarm = w;
 	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u%s", port, paths[dice(5)]);
@@ -244,7 +259,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_storm), cmocka_unit_test(test_swarm),
+		cmocka_unit_test(test_storm),
+		cmocka_unit_test(test_swarm),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,9 +36,12 @@ static void
 test_names(void **state)
 {
 	assert_true(pki_is_name("a", 1) && pki_is_name("A-z_0.9", 7));
-	assert_false(pki_is_name("", 0) || pki_is_name(".a", 2) || pki_is_name("a/b", 3) || pki_is_name("a b", 3) || pki_is_name("a\0b", 3) || pki_is_name("a,CN=b", 6));
-	assert_true(pki_is_name("0123456789012345678901234567890123456789012345678901234567890123", 64));
-	assert_false(pki_is_name("01234567890123456789012345678901234567890123456789012345678901234", 65));
+	assert_false(pki_is_name("", 0) || pki_is_name(".a", 2) || pki_is_name("a/b", 3) ||
+		     pki_is_name("a b", 3) || pki_is_name("a\0b", 3) || pki_is_name("a,CN=b", 6));
+	assert_true(
+	    pki_is_name("0123456789012345678901234567890123456789012345678901234567890123", 64));
+	assert_false(
+	    pki_is_name("01234567890123456789012345678901234567890123456789012345678901234", 65));
 }
 
 static void
@@ -89,7 +92,7 @@ test_csr(void **state)
 		taken += keep != '\n' && pki_csr_read(&b, p, csr.len, NULL) == OK;
 		p[i] = keep;
 	}
-	assert_true(taken <= 2);                /* the spare bits of the last base64 digit */
+	assert_true(taken <= 2); /* the spare bits of the last base64 digit */
 	free(p);
 	assert_int_not_equal(pki_csr_read(&b, "", 0, NULL), OK);
 	assert_int_not_equal(pki_csr_new(&bad, "no key", "x", &f), OK);
@@ -127,7 +130,9 @@ test_issue(void **state)
 	assert_memory_equal(spki, id.spki_sha256, PKI_SHA256);
 	assert_int_equal(pki_key_matches(c.key, c.cert, &f), OK);
 	assert_int_equal(pki_key_matches(w->fleet.agent.key, c.cert, &f), ERR_AUTH);
-	assert_int_equal(pki_identity_read(&id, (const uint8_t *)w->fleet.ca, strlen(w->fleet.ca), NULL), ERR_AUTH);
+	assert_int_equal(
+	    pki_identity_read(&id, (const uint8_t *)w->fleet.ca, strlen(w->fleet.ca), NULL),
+	    ERR_AUTH);
 	world_cert_free(&c);
 }
 
@@ -152,14 +157,30 @@ test_issue_refused(void **state)
 
 		g = good;
 		switch (i) {
-		case 0: g.name = "a/b"; break;
-		case 1: g.org = ""; break;
-		case 2: g.role = PKI_NONE; break;
-		case 3: g.server_auth = g.client_auth = false; break;
-		case 4: g.dns = bad_dns; break;
-		case 5: g.ip = bad_ip; break;
-		case 6: ca_key = w->other.ca_key; break;
-		default: ca = w->fleet.agent.cert, ca_key = w->fleet.agent.key; break;
+		case 0:
+			g.name = "a/b";
+			break;
+		case 1:
+			g.org = "";
+			break;
+		case 2:
+			g.role = PKI_NONE;
+			break;
+		case 3:
+			g.server_auth = g.client_auth = false;
+			break;
+		case 4:
+			g.dns = bad_dns;
+			break;
+		case 5:
+			g.ip = bad_ip;
+			break;
+		case 6:
+			ca_key = w->other.ca_key;
+			break;
+		default:
+			ca = w->fleet.agent.cert, ca_key = w->fleet.agent.key;
+			break;
 		}
 		if (pki_issue(&cert, buf_text(&csr), csr.len, ca, ca_key, &g, NULL, &f) == OK)
 			fail_msg("case %zu was issued", i);
@@ -172,7 +193,8 @@ test_issue_refused(void **state)
 }
 
 static enum err
-verify(const struct pki_trust *t, const struct pki_expect *x, const char *leaf, const char *ca, int64_t now, struct pki_identity *id, struct fault *f)
+verify(const struct pki_trust *t, const struct pki_expect *x, const char *leaf, const char *ca,
+    int64_t now, struct pki_identity *id, struct fault *f)
 {
 	struct pki_der chain[2];
 	struct buf a, b;
@@ -204,16 +226,27 @@ test_verify(void **state)
 	struct fault f;
 	size_t i;
 
-	assert_int_equal(pki_identity_read(&id, (const uint8_t *)w->fleet.console.cert, strlen(w->fleet.console.cert), NULL), OK);
+	assert_int_equal(pki_identity_read(&id, (const uint8_t *)w->fleet.console.cert,
+			     strlen(w->fleet.console.cert), NULL),
+	    OK);
 	revoked[0] = id.serial;
 	for (i = 0; i <= 11; i++) {
 		static const struct {
 			enum err e;
 			const char *text;
 		} want[] = {
-			{ OK, "" }, { ERR_AUTH, "not from a CA trusted here" }, { ERR_EXPIRED, "expired 2 days ago" }, { ERR_EXPIRED, "not valid for another" },
-			{ ERR_AUTH, "role agent is needed" }, { ERR_AUTH, "organisation 'acme', not to 'umbrella'" }, { ERR_AUTH, "'main', not 'backup'" },
-			{ ERR_AUTH, "revoked" }, { ERR_AUTH, "no fleet identity" }, { OK, "" }, { ERR_AUTH, "no CA is trusted" }, { ERR_EXPIRED, "CA's own certificate" },
+			{ OK, "" },
+			{ ERR_AUTH, "not from a CA trusted here" },
+			{ ERR_EXPIRED, "expired 2 days ago" },
+			{ ERR_EXPIRED, "not valid for another" },
+			{ ERR_AUTH, "role agent is needed" },
+			{ ERR_AUTH, "organisation 'acme', not to 'umbrella'" },
+			{ ERR_AUTH, "'main', not 'backup'" },
+			{ ERR_AUTH, "revoked" },
+			{ ERR_AUTH, "no fleet identity" },
+			{ OK, "" },
+			{ ERR_AUTH, "no CA is trusted" },
+			{ ERR_EXPIRED, "CA's own certificate" },
 		};
 		const char *leaf = w->fleet.console.cert;
 		int64_t when = now;
@@ -224,21 +257,44 @@ test_verify(void **state)
 		t = trust;
 		memset(&f, 0, sizeof(f));
 		switch (i) {
-		case 1: t.ca_pem = w->other.ca; break;
-		case 2: when = now + 3 * DAY + 60000; break;
-		case 3: when = now - DAY; break;
-		case 4: x.role = PKI_AGENT; break;
-		case 5: x.org = "umbrella"; break;
-		case 6: x.name = "backup"; break;
-		case 7: t.revoked = revoked, t.n_revoked = 1; break;
-		case 8: leaf = w->fleet.ca; break;
-		case 9: when = now + 3 * DAY, t.expired_grace_ms = 3 * DAY; break;
-		case 10: t.ca_pem = NULL; break;
-		case 11: when = now + 4000 * DAY, t.expired_grace_ms = 5000 * DAY; break;
-		default: break;
+		case 1:
+			t.ca_pem = w->other.ca;
+			break;
+		case 2:
+			when = now + 3 * DAY + 60000;
+			break;
+		case 3:
+			when = now - DAY;
+			break;
+		case 4:
+			x.role = PKI_AGENT;
+			break;
+		case 5:
+			x.org = "umbrella";
+			break;
+		case 6:
+			x.name = "backup";
+			break;
+		case 7:
+			t.revoked = revoked, t.n_revoked = 1;
+			break;
+		case 8:
+			leaf = w->fleet.ca;
+			break;
+		case 9:
+			when = now + 3 * DAY, t.expired_grace_ms = 3 * DAY;
+			break;
+		case 10:
+			t.ca_pem = NULL;
+			break;
+		case 11:
+			when = now + 4000 * DAY, t.expired_grace_ms = 5000 * DAY;
+			break;
+		default:
+			break;
 		}
 		e = verify(&t, &x, leaf, NULL, when, &out, &f);
-		if (i == 8) {           /* a CA as a leaf: refused, whichever rule comes first */
+		if (i == 8) { /* a CA as a leaf: refused, whichever rule comes first */
 			assert_int_equal(e, ERR_AUTH);
 			continue;
 		}
@@ -261,18 +317,24 @@ test_pins(void **state)
 	int64_t now = clock_wall_ms();
 
 	memset(pins, 7, sizeof(pins));
-	assert_int_equal(pki_spki_sha256(pins[1], (const uint8_t *)w->fleet.ca, strlen(w->fleet.ca), NULL), OK);
+	assert_int_equal(
+	    pki_spki_sha256(pins[1], (const uint8_t *)w->fleet.ca, strlen(w->fleet.ca), NULL), OK);
 	if (verify(&t, &x, w->fleet.console.cert, w->fleet.ca, now, &id, &f) != OK)
 		fail_msg("%s", f.text);
 	assert_int_equal(verify(&t, &x, w->fleet.console.cert, NULL, now, &id, &f), ERR_AUTH);
 	assert_non_null(strstr(f.text, "pins"));
 	memset(&f, 0, sizeof(f));
 	/* the pinned CA is shown, but did not sign the leaf */
-	assert_int_equal(verify(&t, &x, w->other.console.cert, w->fleet.ca, now, &id, &f), ERR_AUTH);
-	/* an agent of the pinned CA cannot act as a CA: the pin names the CA, and a leaf with the pinned key is no help either */
-	assert_int_equal(pki_spki_sha256(pins[0], (const uint8_t *)w->fleet.agent.cert, strlen(w->fleet.agent.cert), NULL), OK);
+	assert_int_equal(
+	    verify(&t, &x, w->other.console.cert, w->fleet.ca, now, &id, &f), ERR_AUTH);
+	/* an agent of the pinned CA cannot act as a CA: the pin names the CA, and a leaf with the
+	 * pinned key is no help either */
+	assert_int_equal(pki_spki_sha256(pins[0], (const uint8_t *)w->fleet.agent.cert,
+			     strlen(w->fleet.agent.cert), NULL),
+	    OK);
 	pins[1][0] ^= 1;
-	assert_int_equal(verify(&t, &x, w->fleet.console.cert, w->fleet.agent.cert, now, &id, NULL), ERR_AUTH);
+	assert_int_equal(
+	    verify(&t, &x, w->fleet.console.cert, w->fleet.agent.cert, now, &id, NULL), ERR_AUTH);
 }
 
 static void
@@ -309,9 +371,11 @@ test_rotation(void **state)
 	t.ca_pem = buf_text(&both);
 	assert_int_equal(verify(&t, &x, w->fleet.agent.cert, NULL, clock_wall_ms(), &id, NULL), OK);
 	assert_int_equal(verify(&t, &x, w->other.agent.cert, NULL, clock_wall_ms(), &id, NULL), OK);
-	assert_int_equal(buf_puts(&both, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), OK);
+	assert_int_equal(
+	    buf_puts(&both, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), OK);
 	t.ca_pem = buf_text(&both);
-	assert_int_equal(verify(&t, &x, w->fleet.agent.cert, NULL, clock_wall_ms(), &id, NULL), ERR_PARSE);
+	assert_int_equal(
+	    verify(&t, &x, w->fleet.agent.cert, NULL, clock_wall_ms(), &id, NULL), ERR_PARSE);
 	buf_free(&both);
 }
 
@@ -319,8 +383,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names), cmocka_unit_test(test_hashes), cmocka_unit_test(test_csr), cmocka_unit_test(test_issue),
-		cmocka_unit_test(test_issue_refused), cmocka_unit_test(test_verify), cmocka_unit_test(test_pins), cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_csr),
+		cmocka_unit_test(test_issue),
+		cmocka_unit_test(test_issue_refused),
+		cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_rotation),
 	};
 

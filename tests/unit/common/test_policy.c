@@ -20,7 +20,8 @@ test_refusals_name_the_member(void **state)
 	} cases[] = {
 		{ "{}", NULL },
 		{ "{\"update\":{\"auto\":false,\"interval\":\"4h\",\"bypass\":\"never\"}}", NULL },
-		{ "{\"update\":{\"bypass\":\"30m\",\"delta\":\"require\",\"rate_limit\":\"64k\"}}", NULL },
+		{ "{\"update\":{\"bypass\":\"30m\",\"delta\":\"require\",\"rate_limit\":\"64k\"}}",
+		    NULL },
 		{ "{\"update\":{\"windows\":[\"22:00-06:00\",\"12:00-24:00\"]}}", NULL },
 		{ "{\"engine\":{\"gate\":\"on\",\"n\":1,\"b\":true}}", NULL },
 		{ "{\"newer\":{\"x\":[{}]},\"update\":{\"newer\":1}}", NULL },
@@ -47,10 +48,14 @@ test_refusals_name_the_member(void **state)
 		{ "{\"events\":{\"quotas\":{\"task\":[]}}}", "'events.quotas.task'" },
 		{ "{\"sources\":{\"update_agents\":[{\"host\":\"h\"}]}}", "'name'" },
 		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\"}]}}", "'host'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"ftp\":70000}]}}", "'ftp'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":[\"x\"]}]}}",
+		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"ftp\":70000}]}"
+		  "}",
+		    "'ftp'" },
+		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":["
+		  "\"x\"]}]}}",
 		    "'subnets'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":7}]}}",
+		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":7}]}"
+		  "}",
 		    "'subnets'" },
 		{ "{\"update\":{},\"update\":{}}", "" },
 	};
@@ -92,7 +97,8 @@ test_group_overrides_member_by_member(void **state)
 {
 	struct policy *base = parse("default.json",
 	    "{\"update\":{\"auto\":false,\"interval\":\"1h\",\"windows\":[\"01:00-02:00\"]},"
-	    "\"events\":{\"quotas\":{\"task\":\"1M\",\"telemetry\":\"2M\"}},\"new\":{\"a\":1,\"b\":2}}");
+	    "\"events\":{\"quotas\":{\"task\":\"1M\",\"telemetry\":\"2M\"}},\"new\":{\"a\":1,\"b\":"
+	    "2}}");
 	struct policy *over = parse("group/till.json",
 	    "{\"update\":{\"interval\":\"2h\",\"windows\":[],\"delta\":\"off\"},"
 	    "\"events\":{\"quotas\":{\"telemetry\":\"3M\"}},\"new\":{\"b\":3}}");
@@ -108,9 +114,11 @@ test_group_overrides_member_by_member(void **state)
 	assert_int_equal(cJSON_GetArraySize(policy_value(p, "update.windows")), 0);
 	assert_string_equal(policy_string(p, "update.delta"), "off");
 	assert_string_equal(policy_origin(p, "update.jitter"), POLICY_BUILT_IN);
-	assert_int_equal(json_get_string(policy_value(p, "events.quotas"), "task", &text, NULL), OK);
+	assert_int_equal(
+	    json_get_string(policy_value(p, "events.quotas"), "task", &text, NULL), OK);
 	assert_string_equal(text, "1M");
-	assert_int_equal(json_get_string(policy_value(p, "events.quotas"), "telemetry", &text, NULL), OK);
+	assert_int_equal(
+	    json_get_string(policy_value(p, "events.quotas"), "telemetry", &text, NULL), OK);
 	assert_string_equal(text, "3M");
 	assert_string_equal(policy_unknown(p, 0), "new");
 	assert_null(policy_unknown(p, 1));
@@ -157,7 +165,8 @@ test_explain_has_a_row_for_every_member(void **state)
 static void
 test_windows(void **state)
 {
-	struct policy *p = parse("p", "{\"update\":{\"windows\":[\"22:00-06:00\",\"12:00-13:00\"]}}");
+	struct policy *p =
+	    parse("p", "{\"update\":{\"windows\":[\"22:00-06:00\",\"12:00-13:00\"]}}");
 	struct policy *day = parse("p", "{\"update\":{\"windows\":[\"08:00-08:00\"]}}");
 	const cJSON *w = policy_value(p, "update.windows");
 
@@ -182,7 +191,8 @@ test_sources_by_subnet(void **state)
 	    "{\"sources\":{\"update_agents\":["
 	    "{\"name\":\"any\",\"host\":\"any\"},"
 	    "{\"name\":\"b1\",\"host\":\"10.1.0.2\",\"subnets\":[\"10.1.0.0/16\",\"fd00:1::/32\"]},"
-	    "{\"name\":\"b2\",\"host\":\"10.2.0.2\",\"ftp\":0,\"http\":2221,\"subnets\":[\"10.2.0.0/16\"]}]}}");
+	    "{\"name\":\"b2\",\"host\":\"10.2.0.2\",\"ftp\":0,\"http\":2221,\"subnets\":[\"10.2.0."
+	    "0/16\"]}]}}");
 	struct policy_source s[4];
 
 	(void)state;

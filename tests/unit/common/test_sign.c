@@ -70,8 +70,8 @@ signatures_of_others(void **state)
 	(void)state;
 	for (v = vectors; v < vectors + sizeof vectors / sizeof *vectors; v++) {
 		assert_int_equal(text_unhex(sig, sizeof sig, v->sig, strlen(v->sig), &n), OK);
-		assert_int_equal(sign_public_parse(&k, v->scheme, v->public, strlen(v->public), NULL),
-		    OK);
+		assert_int_equal(
+		    sign_public_parse(&k, v->scheme, v->public, strlen(v->public), NULL), OK);
 		assert_int_equal(sign_verify(k, "message", 7, sig, n), OK);
 		assert_int_equal(sign_verify(k, "Message", 7, sig, n), ERR_AUTH);
 		assert_int_equal(sign_verify(k, "message", 6, sig, n), ERR_AUTH);
@@ -138,7 +138,8 @@ same_key_in_other_clothes(void **state)
 	(void)state;
 	assert_int_equal(sign_public_parse(&ka, SIGN_ECDSA_P256, buf_text(&a), a.len, NULL), OK);
 	assert_int_equal(sign_public_parse(&kc, SIGN_ECDSA_P256, vectors[0].public,
-	    strlen(vectors[0].public), NULL), OK);
+			     strlen(vectors[0].public), NULL),
+	    OK);
 	assert_true(sign_public_same(ka, ka));
 	assert_false(sign_public_same(ka, kc));
 	/* mbedTLS 2.28 reads no compressed points: then it is no key at all, not another one. */
@@ -163,7 +164,8 @@ check_loaded(const struct sign_private *k)
 	assert_int_equal(sign_private_public_pem(k, &got), OK);
 	assert_string_equal(buf_text(&got), buf_text(&want));
 	assert_int_equal(sign_make(k, "text", 4, &sig), OK);
-	assert_int_equal(sign_public_parse(&pub, SIGN_ECDSA_P256, buf_text(&got), got.len, NULL), OK);
+	assert_int_equal(
+	    sign_public_parse(&pub, SIGN_ECDSA_P256, buf_text(&got), got.len, NULL), OK);
 	assert_int_equal(sign_verify(pub, "text", 4, sig.data, sig.len), OK);
 	sign_public_free(pub);
 	buf_free(&want);
@@ -200,7 +202,8 @@ private_keys_of_openssl(void **state)
 		struct buf b = pem(cases[i].file);
 
 		fault_reset(&f);
-		assert_int_equal(sign_private_load(&k, buf_text(&b), b.len, cases[i].passphrase, &f),
+		assert_int_equal(
+		    sign_private_load(&k, buf_text(&b), b.len, cases[i].passphrase, &f),
 		    cases[i].want);
 		if (cases[i].want == OK)
 			check_loaded(k);
@@ -229,10 +232,10 @@ round_trip(void **state)
 		buf_reset(&file);
 		buf_reset(&b);
 		assert_int_equal(sign_private_save(k, passphrases[i], &file, NULL), OK);
-		assert_non_null(strstr(buf_text(&file),
-		    i == 0 ? "BEGIN PRIVATE KEY" : "BEGIN ENCRYPTED PRIVATE KEY"));
-		assert_int_equal(sign_private_load(&again, buf_text(&file), file.len, passphrases[i],
-		    NULL), OK);
+		assert_non_null(strstr(
+		    buf_text(&file), i == 0 ? "BEGIN PRIVATE KEY" : "BEGIN ENCRYPTED PRIVATE KEY"));
+		assert_int_equal(
+		    sign_private_load(&again, buf_text(&file), file.len, passphrases[i], NULL), OK);
 		assert_int_equal(sign_private_public_pem(again, &b), OK);
 		assert_string_equal(buf_text(&a), buf_text(&b));
 		sign_private_free(again);

@@ -50,8 +50,9 @@ make_signers(struct world *w, struct signers *s, const char *threshold)
 	char text[512];
 	cJSON *role;
 
-	(void)snprintf(text, sizeof text, "{\"keyids\":[\"%s\",\"%s\",\"%s\",\"nobody\"],\"threshold\":%s}",
-	    w->ids[0], w->ids[1], w->ids[2], threshold);
+	(void)snprintf(text, sizeof text,
+	    "{\"keyids\":[\"%s\",\"%s\",\"%s\",\"nobody\"],\"threshold\":%s}", w->ids[0], w->ids[1],
+	    w->ids[2], threshold);
 	assert_int_equal(json_parse(&role, text, strlen(text), JSON_SIGNED, NULL), OK);
 	assert_int_equal(signers_parse(s, role, &w->ring, NULL), OK);
 	cJSON_Delete(role);
@@ -65,8 +66,13 @@ thresholds(void **state)
 		size_t sign;
 		enum err want;
 	} cases[] = {
-		{ "1", 1, OK }, { "2", 1, ERR_AUTH }, { "2", 2, OK }, { "3", 3, OK },
-		{ "4", 3, ERR_AUTH }, { "1", 0, ERR_AUTH }, { "9007199254740991", 3, ERR_AUTH },
+		{ "1", 1, OK },
+		{ "2", 1, ERR_AUTH },
+		{ "2", 2, OK },
+		{ "3", 3, OK },
+		{ "4", 3, ERR_AUTH },
+		{ "1", 0, ERR_AUTH },
+		{ "9007199254740991", 3, ERR_AUTH },
 	};
 	struct world w;
 	struct signers s;
@@ -83,7 +89,8 @@ thresholds(void **state)
 		assert_int_equal(s.n, 3);
 		buf_reset(&text);
 		assert_int_equal(signed_build(w.body, (const struct sign_private *const *)w.keys,
-		    cases[i].sign, &text, NULL), OK);
+				     cases[i].sign, &text, NULL),
+		    OK);
 		assert_int_equal(signed_parse(&d, text.data, text.len, NULL), OK);
 		assert_int_equal(signed_verify(&d, &s, &valid, NULL), cases[i].want);
 		assert_int_equal(valid, cases[i].sign);
@@ -107,8 +114,8 @@ a_changed_body_is_refused(void **state)
 	setup(&w);
 	buf_init(&text, 65536);
 	make_signers(&w, &s, "1");
-	assert_int_equal(signed_build(w.body, (const struct sign_private *const *)w.keys, 1, &text,
-	    NULL), OK);
+	assert_int_equal(
+	    signed_build(w.body, (const struct sign_private *const *)w.keys, 1, &text, NULL), OK);
 	euro = memmem(text.data, text.len, "\xe2\x82\xac", 3);
 	assert_non_null(euro);
 	euro[2] ^= 1;
@@ -139,7 +146,8 @@ forms(void **state)
 		{ "{\"signed\":{},\"signatures\":[{\"sig\":\"a\"}]}", ERR_PARSE },
 		{ "{\"signed\":{},\"signatures\":[{\"keyid\":\"a\",\"sig\":1}]}", ERR_PARSE },
 		{ "{\"signed\":{},\"signatures\":[{\"keyid\":\"a\",\"sig\":\"\"},"
-		  "{\"keyid\":\"b\",\"sig\":\"\"},{\"keyid\":\"a\",\"sig\":\"00\"}]}", ERR_PARSE },
+		  "{\"keyid\":\"b\",\"sig\":\"\"},{\"keyid\":\"a\",\"sig\":\"00\"}]}",
+		    ERR_PARSE },
 		{ "{\"Signed\":{},\"signatures\":[]}", ERR_PARSE },
 		{ "{\"signed\":{\"x\":1.5},\"signatures\":[]}", ERR_PARSE },
 		{ "[]", ERR_PARSE },
@@ -153,7 +161,8 @@ forms(void **state)
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *copy = test_copy(cases[i].text, strlen(cases[i].text));
 
-		assert_int_equal(signed_parse(&d, copy, strlen(cases[i].text), NULL), cases[i].want);
+		assert_int_equal(
+		    signed_parse(&d, copy, strlen(cases[i].text), NULL), cases[i].want);
 		if (cases[i].want == OK)
 			signed_free(&d);
 		free(copy);
@@ -176,25 +185,29 @@ parse_key(const char *id, const char *text, bool *usable)
 	return e;
 }
 
-#define PEM_TEXT                                                                            \
-	"-----BEGIN PUBLIC KEY-----\\n"                                                         \
-	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0jn3/DU7LgPYcsVQi83/5Dp6LN5H\\n"                   \
-	"CF6lWf1hzlWf68L1saQl38el5818YbB3B/Z90R63Qaib4QXFp5J5CXrLgQ==\\n"                      \
+#define PEM_TEXT                                                                                   \
+	"-----BEGIN PUBLIC KEY-----\\n"                                                            \
+	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0jn3/DU7LgPYcsVQi83/5Dp6LN5H\\n"                      \
+	"CF6lWf1hzlWf68L1saQl38el5818YbB3B/Z90R63Qaib4QXFp5J5CXrLgQ==\\n"                          \
 	"-----END PUBLIC KEY-----\\n"
 #define CORE_ID "ee0e2aeb39f89f2e73e530c9c0134a61f0c1544fba62fb13f5eb225068babbfc"
 
 static void
 key_ids(void **state)
 {
-	static const char whole[] = "{\"x\":[1],\"keytype\":\"ecdsa\",\"scheme\":\"ecdsa-sha2-nistp256\","
-				    "\"keyval\":{\"public\":\"" PEM_TEXT "\"}}";
+	static const char whole[] =
+	    "{\"x\":[1],\"keytype\":\"ecdsa\",\"scheme\":\"ecdsa-sha2-nistp256\","
+	    "\"keyval\":{\"public\":\"" PEM_TEXT "\"}}";
 	char id[KEY_ID_TEXT];
 	bool usable = false;
 	cJSON *o;
 
 	(void)state;
-	assert_int_equal(parse_key(CORE_ID, "{\"keytype\":\"ecdsa\",\"scheme\":\"ecdsa-sha2-nistp256\","
-	    "\"keyval\":{\"public\":\"" PEM_TEXT "\"}}", &usable), OK);
+	assert_int_equal(parse_key(CORE_ID,
+			     "{\"keytype\":\"ecdsa\",\"scheme\":\"ecdsa-sha2-nistp256\","
+			     "\"keyval\":{\"public\":\"" PEM_TEXT "\"}}",
+			     &usable),
+	    OK);
 	assert_true(usable);
 	/* members of their own: the id may count them or not */
 	assert_int_equal(parse_key(CORE_ID, whole, &usable), OK);
@@ -207,7 +220,8 @@ key_ids(void **state)
 	assert_int_equal(parse_key(id, whole, &usable), ERR_VERIFY);
 	assert_int_equal(parse_key("", whole, &usable), ERR_VERIFY);
 	assert_int_equal(parse_key("EE0E", whole, &usable), ERR_VERIFY);
-	assert_int_equal(parse_key(CORE_ID, "{\"keytype\":\"ecdsa\",\"keyval\":{}}", &usable), ERR_PARSE);
+	assert_int_equal(
+	    parse_key(CORE_ID, "{\"keytype\":\"ecdsa\",\"keyval\":{}}", &usable), ERR_PARSE);
 	assert_int_equal(parse_key(CORE_ID, "[]", &usable), ERR_PARSE);
 }
 
@@ -232,9 +246,10 @@ rotations(void **state)
 static void
 role_forms(void **state)
 {
-	static const char *const bad[] = { "{}", "{\"keyids\":[],\"threshold\":0}", "{\"keyids\":[]}",
-		"{\"keyids\":{},\"threshold\":1}", "{\"keyids\":[1],\"threshold\":1}",
-		"{\"keyids\":[\"a\",\"a\"],\"threshold\":1}", "{\"keyids\":[],\"threshold\":\"1\"}", "[]" };
+	static const char *const bad[] = { "{}", "{\"keyids\":[],\"threshold\":0}",
+		"{\"keyids\":[]}", "{\"keyids\":{},\"threshold\":1}",
+		"{\"keyids\":[1],\"threshold\":1}", "{\"keyids\":[\"a\",\"a\"],\"threshold\":1}",
+		"{\"keyids\":[],\"threshold\":\"1\"}", "[]" };
 	struct keyring ring = { 0 };
 	struct signers s;
 	cJSON *o;

@@ -1,4 +1,5 @@
-/* test_tls.c - client and server transforms wired together in memory: good and wrong certificates, resumption, cuts at every byte, garbage. */
+/* test_tls.c - client and server transforms wired together in memory: good and wrong certificates,
+ * resumption, cuts at every byte, garbage. */
 #include "net/tls.h"
 
 #include "net_world.h"
@@ -39,7 +40,11 @@ admit(void *ctx, const struct pki_identity *peer)
 static struct tls_config *
 server_config(const struct world_cert *cert, enum tls_auth auth, const struct pki_trust *trust)
 {
-	struct tls_options o = { .chain_pem = cert->chain, .key_pem = cert->key, .auth = auth, .trust = *trust, .admit = admit };
+	struct tls_options o = { .chain_pem = cert->chain,
+		.key_pem = cert->key,
+		.auth = auth,
+		.trust = *trust,
+		.admit = admit };
 	struct tls_config *c;
 	struct fault f = { 0 };
 
@@ -108,7 +113,8 @@ carry(struct pair *p, size_t step)
 }
 
 static void
-pair_open(struct pair *p, struct tls_config *c, struct tls_config *s, const struct tls_session *session, size_t step)
+pair_open(struct pair *p, struct tls_config *c, struct tls_config *s,
+    const struct tls_session *session, size_t step)
 {
 	memset(p, 0, sizeof(*p));
 	buf_init(&p->c.plain, 1 << 24);
@@ -135,7 +141,8 @@ test_talk(void **state)
 {
 	static const size_t steps[] = { SIZE_MAX, 1, 1000 };
 	struct pki_trust trust = { .ca_pem = fleet.ca };
-	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE), *s = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust);
+	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE),
+			  *s = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust);
 	char *big = calloc(1, 200000);
 	struct pair p;
 	size_t i;
@@ -178,8 +185,11 @@ test_wrong_clients(void **state)
 	struct tls_config *s[2];
 	size_t i, k;
 
-	world_cert_new(&rev, &fleet, &(struct pki_grant){ PKI_AGENT, "acme", "rev", true, true, NULL, NULL, now - DAY, now + DAY });
-	assert_int_equal(pki_identity_read(&id, (const uint8_t *)rev.cert, strlen(rev.cert), NULL), OK);
+	world_cert_new(&rev, &fleet,
+	    &(struct pki_grant){
+		PKI_AGENT, "acme", "rev", true, true, NULL, NULL, now - DAY, now + DAY });
+	assert_int_equal(
+	    pki_identity_read(&id, (const uint8_t *)rev.cert, strlen(rev.cert), NULL), OK);
 	revoked[0] = id.serial;
 	s[0] = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust);
 	s[1] = server_config(&fleet.console, TLS_AUTH_OPTIONAL, &trust);
@@ -193,7 +203,14 @@ test_wrong_clients(void **state)
 	grants[4].client_auth = false;
 	for (i = 0; i < 8; i++) {
 		static const char *const text[8] = {
-			"not from a CA trusted", "role agent is needed", "expired 2 days ago", "not valid for another", "lacks the extended key usage clientAuth", "revoked", "not admitted", "",
+			"not from a CA trusted",
+			"role agent is needed",
+			"expired 2 days ago",
+			"not valid for another",
+			"lacks the extended key usage clientAuth",
+			"revoked",
+			"not admitted",
+			"",
 		};
 		struct world_cert made = { 0 };
 		const struct world_cert *cert = &made;
@@ -202,8 +219,10 @@ test_wrong_clients(void **state)
 		if (i == 5)
 			cert = &rev;
 		admitted = i != 6;
-		if (i == 7) {           /* somebody else's certificate without its key */
-			struct tls_options o = { .client = true, .chain_pem = fleet.agent.chain, .key_pem = made.key };
+		if (i == 7) { /* somebody else's certificate without its key */
+			struct tls_options o = {
+				.client = true, .chain_pem = fleet.agent.chain, .key_pem = made.key
+			};
 			struct tls_config *none;
 
 			assert_int_equal(tls_config_new(&none, &o, NULL), ERR_AUTH);
@@ -213,9 +232,11 @@ test_wrong_clients(void **state)
 			struct pair p;
 
 			pair_open(&p, c, s[k], NULL, SIZE_MAX);
-			if (tls_state(p.s.t) != TLS_FAILED || strstr(fault_text(tls_fault(p.s.t)), text[i]) == NULL)
-				fail_msg("case %zu/%zu: state %d '%s'", i, k, (int)tls_state(p.s.t), fault_text(tls_fault(p.s.t)));
-			assert_int_equal(tls_state(p.c.t), TLS_FAILED);     /* it was told */
+			if (tls_state(p.s.t) != TLS_FAILED ||
+			    strstr(fault_text(tls_fault(p.s.t)), text[i]) == NULL)
+				fail_msg("case %zu/%zu: state %d '%s'", i, k, (int)tls_state(p.s.t),
+				    fault_text(tls_fault(p.s.t)));
+			assert_int_equal(tls_state(p.c.t), TLS_FAILED); /* it was told */
 			assert_int_equal(p.s.plain.len, 0);
 			assert_null(tls_peer(p.s.t));
 			pair_close(&p);
@@ -234,7 +255,8 @@ test_no_certificate(void **state)
 {
 	struct pki_trust trust = { .ca_pem = fleet.ca };
 	struct tls_config *c = client_config(NULL, PKI_CONSOLE);
-	struct tls_config *required = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust), *optional = server_config(&fleet.console, TLS_AUTH_OPTIONAL, &trust);
+	struct tls_config *required = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust),
+			  *optional = server_config(&fleet.console, TLS_AUTH_OPTIONAL, &trust);
 	struct pair p;
 
 	pair_open(&p, c, required, NULL, SIZE_MAX);
@@ -253,10 +275,11 @@ static void
 test_wrong_server(void **state)
 {
 	struct pki_trust trust = { .ca_pem = fleet.ca };
-	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE), *s = server_config(&fleet.agent, TLS_AUTH_REQUIRED, &trust);
+	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE),
+			  *s = server_config(&fleet.agent, TLS_AUTH_REQUIRED, &trust);
 	struct pair p;
 
-	pair_open(&p, c, s, NULL, SIZE_MAX);            /* an agent's certificate poses as the console */
+	pair_open(&p, c, s, NULL, SIZE_MAX); /* an agent's certificate poses as the console */
 	assert_int_equal(tls_state(p.c.t), TLS_FAILED);
 	assert_non_null(strstr(fault_text(tls_fault(p.c.t)), "role console is needed"));
 	pair_close(&p);
@@ -269,12 +292,14 @@ test_wrong_server(void **state)
 	tls_config_unref(s);
 }
 
-/* A resumed session is judged as a new one: the hook is asked, and a certificate that expired meanwhile is refused. */
+/* A resumed session is judged as a new one: the hook is asked, and a certificate that expired
+ * meanwhile is refused. */
 static void
 test_resumption(void **state)
 {
 	struct pki_trust trust = { .ca_pem = fleet.ca };
-	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE), *s = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust), *fresh;
+	struct tls_config *c = client_config(&fleet.agent, PKI_CONSOLE),
+			  *s = server_config(&fleet.console, TLS_AUTH_REQUIRED, &trust), *fresh;
 	struct tls_session *session;
 	struct pair p;
 
@@ -318,7 +343,8 @@ static void
 test_garbage(void **state)
 {
 	struct pki_trust trust = { .ca_pem = fleet.ca };
-	struct tls_config *s = server_config(&fleet.console, TLS_AUTH_OPTIONAL, &trust), *c = client_config(NULL, PKI_CONSOLE);
+	struct tls_config *s = server_config(&fleet.console, TLS_AUTH_OPTIONAL, &trust),
+			  *c = client_config(NULL, PKI_CONSOLE);
 	static const char http[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 	struct pair p;
 	size_t at;
@@ -355,8 +381,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_talk), cmocka_unit_test(test_wrong_clients), cmocka_unit_test(test_no_certificate), cmocka_unit_test(test_wrong_server),
-		cmocka_unit_test(test_resumption), cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_talk),
+		cmocka_unit_test(test_wrong_clients),
+		cmocka_unit_test(test_no_certificate),
+		cmocka_unit_test(test_wrong_server),
+		cmocka_unit_test(test_resumption),
+		cmocka_unit_test(test_garbage),
 	};
 	int failed;
 

@@ -8,7 +8,9 @@
 static struct token
 sample(void)
 {
-	struct token t = { .host = "server.example", .port = 2225, .id = "0123456789abcdef", .n_roots = 1 };
+	struct token t = {
+		.host = "server.example", .port = 2225, .id = "0123456789abcdef", .n_roots = 1
+	};
 
 	memset(t.ca_spki, 0xca, sizeof(t.ca_spki));
 	memset(t.secret, 0x5e, sizeof(t.secret));
@@ -18,8 +20,8 @@ sample(void)
 }
 
 /* The word of sample(), fixed: agents in the field hold such words. */
-#define GOLDEN \
-	"ATL1AQixDnNlcnZlci5leGFtcGxlysrKysrKysrKysrKysrKysrKysrKysrKysrKysrKysoBI0VniavN" \
+#define GOLDEN                                                                                     \
+	"ATL1AQixDnNlcnZlci5leGFtcGxlysrKysrKysrKysrKysrKysrKysrKysrKysrKysrKysoBI0VniavN"         \
 	"715eXl5eXl5eXl5eXl5eXl4BCnNpZ25hdHVyZXMHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHB73iJ4s"
 
 static void
@@ -137,10 +139,12 @@ test_proof_and_mac(void **state)
 	memset(csr, 2, sizeof(csr));
 	enroll_proof(proof, &t, leaf, csr);
 	text_hex(hex, proof, sizeof(proof));
-	assert_string_equal(hex, "0ec3c340061e257a18e321b9a02012a9d15e1d7e54435a2c96fdaa07f17c9511");
+	assert_string_equal(
+	    hex, "0ec3c340061e257a18e321b9a02012a9d15e1d7e54435a2c96fdaa07f17c9511");
 	enroll_answer_mac(mac, t.secret, proof, "{}", 2);
 	text_hex(hex, mac, sizeof(mac));
-	assert_string_equal(hex, "62912273cb85e724a0f7766c4b70052f4b4749254845267c561902f0783a610a");
+	assert_string_equal(
+	    hex, "62912273cb85e724a0f7766c4b70052f4b4749254845267c561902f0783a610a");
 	csr[0]++;
 	enroll_proof(mac, &t, leaf, csr);
 	assert_memory_not_equal(mac, proof, sizeof(mac));
@@ -149,10 +153,17 @@ test_proof_and_mac(void **state)
 static struct enroll_answer
 sample_answer(void)
 {
-	struct enroll_answer a = { .agent = "01890000-0000-7000-8000-000000000001", .org = "example",
-		.group = "till", .certificate = "CERT", .ca = "CA", .console_name = "main",
-		.console_host = "server", .console_port = 2225, .time = "2026-01-01T00:00:00.000Z",
-		.n_feeds = 2, .n_sources = 1 };
+	struct enroll_answer a = { .agent = "01890000-0000-7000-8000-000000000001",
+		.org = "example",
+		.group = "till",
+		.certificate = "CERT",
+		.ca = "CA",
+		.console_name = "main",
+		.console_host = "server",
+		.console_port = 2225,
+		.time = "2026-01-01T00:00:00.000Z",
+		.n_feeds = 2,
+		.n_sources = 1 };
 
 	a.feeds[0] = (struct enroll_feed){ "policies", "{\"root\":1}", 10 };
 	a.feeds[1] = (struct enroll_feed){ "signatures", NULL, 0 };
@@ -186,10 +197,12 @@ test_answer_round_trip(void **state)
 	enroll_answer_free(&back);
 	/* Another console, another request, a changed document: nothing inside is looked at. */
 	t.secret[0]++;
-	assert_int_equal(enroll_answer_open(&back, &t, proof, buf_text(&wire), wire.len, &f), ERR_AUTH);
+	assert_int_equal(
+	    enroll_answer_open(&back, &t, proof, buf_text(&wire), wire.len, &f), ERR_AUTH);
 	t = sample();
 	proof[0]++;
-	assert_int_equal(enroll_answer_open(&back, &t, proof, buf_text(&wire), wire.len, &f), ERR_AUTH);
+	assert_int_equal(
+	    enroll_answer_open(&back, &t, proof, buf_text(&wire), wire.len, &f), ERR_AUTH);
 	buf_free(&doc);
 	buf_free(&wire);
 }
@@ -229,7 +242,8 @@ test_states(void **state)
 		const char *text;
 		enum err want;
 	} cases[] = {
-		{ "{\"state\":\"running\",\"step\":\"3\",\"updated\":\"2026-01-01T00:00:00Z\"}", OK },
+		{ "{\"state\":\"running\",\"step\":\"3\",\"updated\":\"2026-01-01T00:00:00Z\"}",
+		    OK },
 		{ "{\"state\":\"done\",\"result\":{\"x\":1.5}}", OK },
 		{ "{\"state\":\"happy\"}", ERR_PARSE },
 		{ "{\"state\":\"done\",\"result\":[]}", ERR_PARSE },

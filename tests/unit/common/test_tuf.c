@@ -49,8 +49,11 @@ setup(struct world *w)
 	(void)snprintf(w->dir, sizeof w->dir, "/tmp/test_tuf.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	root = fixture_file(&w->x, "1.root.json");
-	w->o = (struct tuf_options){ .dir = w->dir, .root = root->data, .root_len = root->len,
-		.accepted = observe, .accepted_ctx = w };
+	w->o = (struct tuf_options){ .dir = w->dir,
+		.root = root->data,
+		.root_len = root->len,
+		.accepted = observe,
+		.accepted_ctx = w };
 	assert_int_equal(tuf_open(&w->t, &w->o, &w->f), OK);
 }
 
@@ -99,7 +102,7 @@ tells_every_document_in_order(void **state)
 	fixture_publish(&w.x, FX_ROOT);
 	assert_int_equal(refresh(&w), OK);
 	assert_string_equal(w.told, "1.root.json 2.root.json+ timestamp.json+ 1.snapshot.json+ "
-	    "1.targets.json+");
+				    "1.targets.json+");
 	assert_int_equal(tuf_find(w.t, &w.s, "a/1", &target, &w.f), OK);
 	assert_non_null(strstr(w.told, " 1.a.json+"));
 	assert_int_equal(tuf_version(w.t, "root"), 2);
@@ -159,7 +162,8 @@ bad_hints_only_cost_a_fetch(void **state)
 	setup(&w);
 	buf_init(&old, 65536);
 	assert_int_equal(buf_append(&old, fixture_file(&w.x, "timestamp.json")->data,
-	    fixture_file(&w.x, "timestamp.json")->len), OK);
+			     fixture_file(&w.x, "timestamp.json")->len),
+	    OK);
 	assert_int_equal(tuf_refresh(w.t, &w.s, lies, strlen(lies), &w.f), OK);
 	assert_int_equal(tuf_hint_failure(w.t)->rule, TUF_RULE_JSON);
 	assert_non_null(strstr(w.x.asked, "timestamp.json"));
@@ -231,8 +235,8 @@ rule_words(void **state)
 	assert_string_equal(tuf_rule_word((enum tuf_rule)99), "unknown");
 }
 
-/* The root takes the targets key away in version 2; version 3 is broken, so the refresh fails between
- * the two. The next one must not take the stored targets for signed. */
+/* The root takes the targets key away in version 2; version 3 is broken, so the refresh fails
+ * between the two. The next one must not take the stored targets for signed. */
 static void
 a_key_taken_away_stays_away(void **state)
 {
@@ -435,8 +439,8 @@ verified_time_is_a_floor(void **state)
 	assert_true(tuf_verified_ms(w.t) == now);
 
 	/* the clock goes back ten years; what expired meanwhile stays expired */
-	cJSON_ReplaceItemInObjectCaseSensitive(w.x.body[FX_TIMESTAMP], "expires",
-	    cJSON_CreateString("2027-01-15T07:59:59Z"));
+	cJSON_ReplaceItemInObjectCaseSensitive(
+	    w.x.body[FX_TIMESTAMP], "expires", cJSON_CreateString("2027-01-15T07:59:59Z"));
 	fixture_publish(&w.x, FX_TIMESTAMP);
 	fake_wall = now - 10ll * 365 * 86400000;
 	reopen(&w);
@@ -525,7 +529,8 @@ disk_errors(void **state)
 	setup(&w);
 	assert_int_equal(refresh(&w), OK);
 	for (i = 0; i < 2; i++) {
-		/* inject counts the calls of all rounds: n of them in the n-th, which fails there */
+		/* inject counts the calls of all rounds: n of them in the n-th, which fails there
+		 */
 		for (n = 1, before = 0, e = ERR_IO; e != OK; before += n++) {
 			fixture_publish(&w.x, FX_ROOT);
 			fixture_publish(&w.x, FX_TARGETS);

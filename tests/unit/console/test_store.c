@@ -42,7 +42,9 @@ drop(struct db *db)
 static void
 add_agent(struct db *db, const char *id, const char *host, const char *group)
 {
-	struct agent_row a = { .task_port = 2222, .enrolled = 1000, .seen = 1000, .not_after = 9000 };
+	struct agent_row a = {
+		.task_port = 2222, .enrolled = 1000, .seen = 1000, .not_after = 9000
+	};
 
 	memcpy(a.agent, id, UUID_TEXT);
 	(void)snprintf(a.host, sizeof(a.host), "%s", host);
@@ -121,8 +123,12 @@ test_seen_is_written_sparingly(void **state)
 static void
 test_tokens(void **state)
 {
-	struct token_row t = { .id = "0123456789abcdef", .key = { 7 }, .group = "till", .uses = 1,
-		.created = 1, .expires = 100 };
+	struct token_row t = { .id = "0123456789abcdef",
+		.key = { 7 },
+		.group = "till",
+		.uses = 1,
+		.created = 1,
+		.expires = 100 };
 	static const uint8_t proof[32] = { 1 };
 	struct db *db = fresh();
 	struct token_row got;
@@ -154,8 +160,13 @@ test_tokens(void **state)
 static void
 send_task(struct db *db, const char *id, int64_t now)
 {
-	struct task_row t = { .id = id, .target = "*", .type = "status", .created = now,
-		.not_before = now, .expires = now + 1000000, .envelope = "{\"signed\":{}}" };
+	struct task_row t = { .id = id,
+		.target = "*",
+		.type = "status",
+		.created = now,
+		.not_before = now,
+		.expires = now + 1000000,
+		.envelope = "{\"signed\":{}}" };
 
 	assert_int_equal(store_task_add(db, &t), OK);
 	assert_int_equal(store_delivery_add(db, id, A1, now), OK);
@@ -244,8 +255,15 @@ test_cancel_and_expiry(void **state)
 static void
 test_events(void **state)
 {
-	struct event_row e = { .source = "s", .epoch = "e", .cls = "task", .id = "1", .seq = 1,
-		.type = "org.atalaia.update.applied", .time = "t", .received = 5, .body = "{}" };
+	struct event_row e = { .source = "s",
+		.epoch = "e",
+		.cls = "task",
+		.id = "1",
+		.seq = 1,
+		.type = "org.atalaia.update.applied",
+		.time = "t",
+		.received = 5,
+		.body = "{}" };
 	struct event_query q = { .limit = 10, .cls = "", .type = "", .source = "" };
 	struct db *db = fresh();
 	struct buf out;
@@ -331,8 +349,10 @@ test_a_failed_job_takes_back_its_own_work_only(void **state)
 	assert_int_equal(uv_loop_init(&loop), 0);
 	work_init(&w, &loop, &db_hooks, db);
 	for (int i = 0; i < 3; i++) {
-		steps[i] = (struct step){ .id = ids[i], .fail = i == 1 ? ERR_DENIED : OK,
-			.result = &results[i], .order = &order };
+		steps[i] = (struct step){ .id = ids[i],
+			.fail = i == 1 ? ERR_DENIED : OK,
+			.result = &results[i],
+			.order = &order };
 		steps[i].job.run = step_run;
 		steps[i].job.done = step_done;
 		work_add(&w, &steps[i].job);
