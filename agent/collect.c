@@ -158,6 +158,16 @@ gather(struct task *t)
 	(void)uv_queue_work(&task_agent(t)->loop, &c->work, gather_work, gathered);
 }
 
+static void
+drop(struct task *t)
+{
+	struct collect *c = task_data(t);
+
+	cJSON_Delete(c->doc);
+	cJSON_Delete(c->result);
+	free(c);
+}
+
 /* After a crash it begins anew: the console keeps what it has, by task and name. */
 void
 run_collect(struct task *t)
@@ -180,6 +190,7 @@ run_collect(struct task *t)
 	(void)snprintf(c->state, sizeof c->state, "%s", task_agent(t)->conf->state);
 	(void)snprintf(c->path, sizeof c->path, "%s/collect/%s.json", c->state, task_id(t));
 	task_set_data(t, c);
+	task_on_drop(t, drop);
 	task_step(t, "gather", gather);
 }
 

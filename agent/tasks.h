@@ -57,6 +57,9 @@ const char *task_id(const struct task *t);
 unsigned task_resumed_at(const struct task *t);
 void *task_data(const struct task *t);
 void task_set_data(struct task *t, void *data);
+/* When the agent stops between two steps of a task that goes on at the next start, nothing of the
+ * handler is called any more but this. */
+void task_on_drop(struct task *t, void (*drop)(struct task *t));
 bool task_canceled(const struct task *t);
 /* Records the step, then calls next once it is durable: an effect never comes before its record. */
 void task_step(struct task *t, const char *step, void (*next)(struct task *t));

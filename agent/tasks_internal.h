@@ -13,6 +13,7 @@ struct task {
 	uv_timer_t timer; /* not_before, then the deadline */
 	void *data;
 	void (*after_step)(struct task *t);
+	void (*drop)(struct task *t); /* frees the handler's data when no step follows */
 	unsigned resumed_at;
 	unsigned commits; /* journal writes under way that come back to this task */
 	bool started, cancel, late, finished, closed;

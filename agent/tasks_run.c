@@ -211,10 +211,15 @@ step_recorded(void *ctx, enum err e)
 	t->commits--;
 	t->after_step = NULL;
 	tasks_changed(t->ts, t->rec);
-	if (t->finished)
-		maybe_free(t);
-	else if (next != NULL)
-		next(t);
+	if (!t->finished) {
+		if (next != NULL)
+			next(t);
+		return;
+	}
+	t->open = false; /* no step follows: the handler has nothing under way */
+	if (t->drop != NULL)
+		t->drop(t);
+	maybe_free(t);
 }
 
 void
@@ -363,6 +368,12 @@ void
 task_set_data(struct task *t, void *data)
 {
 	t->data = data;
+}
+
+void
+task_on_drop(struct task *t, void (*drop)(struct task *t))
+{
+	t->drop = drop;
 }
 
 bool
