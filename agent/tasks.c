@@ -67,7 +67,7 @@ settle(struct tasks *ts, struct journal_record *r)
 		    ts, r, TASK_FAILED, "fenced", "the agent died twice while it was running");
 		return;
 	}
-	if ((type->flags & TASK_RESUME) && r->step_no > 0) {
+	if (type->flags & TASK_RESUME) { /* step 0: no effect had begun, it starts afresh */
 		if (task_admit(ts, r, r->step_no) != OK)
 			settle_end(
 			    ts, r, TASK_FAILED, "no-memory", "it could not be taken up again");
