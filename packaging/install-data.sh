@@ -7,6 +7,9 @@ for page in man/*.[1-8]; do
     [ -f "$page" ] || continue
     install -Dm 644 "$page" "$dest$prefix/share/man/man${page##*.}/${page##*/}"
 done
+for script in engines/*.sh; do
+    install -Dm 755 "$script" "$dest$prefix/lib/atalaia/$script"
+done
 for unit in systemd/*.service; do
     install -Dm 644 "$unit" "$dest$prefix/lib/systemd/system/${unit##*/}"
 done
