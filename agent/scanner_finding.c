@@ -38,7 +38,7 @@ keep(char **at, const char *text)
 static enum err
 take_path(struct finding *g, const cJSON *m)
 {
-	const char *shown, *exact;
+	const char *shown = NULL, *exact = NULL;
 	struct buf b;
 	enum err e = json_get_string(m, "path", &shown, NULL);
 

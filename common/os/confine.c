@@ -222,7 +222,7 @@ apply_seccomp(const struct confine_spec *spec, struct confine_report *out)
 		e = DENY(ctx, no_listen);
 	if (e == OK && spec->unix_only &&
 	    seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-		SCMP_A0(SCMP_CMP_NE, AF_UNIX)) != 0)
+		SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0)) != 0)
 		e = ERR_UNSUPPORTED;
 	if (e == OK && seccomp_load(ctx) != 0)
 		e = ERR_UNSUPPORTED;

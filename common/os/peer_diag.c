@@ -62,7 +62,7 @@ read_answer(const void *p, size_t n, const struct request *r, uint32_t *uid)
 		    : ERR_UNSUPPORTED;
 	if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY || n < NLMSG_LENGTH(sizeof *m))
 		return ERR_UNSUPPORTED;
-	/* The kernel falls back to a listening socket of that port: not the one that was asked for. */
+	/* The kernel falls back to a listening socket of that port: not what was asked for. */
 	if (m->id.idiag_sport != r->body.id.idiag_sport ||
 	    m->id.idiag_dport != r->body.id.idiag_dport)
 		return ERR_NOTFOUND;

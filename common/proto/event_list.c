@@ -179,7 +179,7 @@ enum err
 event_list_parse(struct event_list *out, enum event_format format, const char *p, size_t n,
     size_t max_events, struct event_where *w, struct fault *f)
 {
-	struct event_where unused;
+	struct event_where unused = { 0 };
 	enum err e;
 
 	*out = (struct event_list){ 0 };
