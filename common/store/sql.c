@@ -52,6 +52,9 @@ code_of(int sqlite)
 		return ERR_DENIED;
 	case SQLITE_TOOBIG:
 		return ERR_TOOBIG;
+	case SQLITE_ERROR: /* the schema or the format is not what the statement expects */
+	case SQLITE_MISMATCH:
+		return ERR_STATE;
 	default:
 		return ERR_IO;
 	}
