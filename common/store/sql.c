@@ -99,6 +99,8 @@ migrate(struct sql *db, const char *const *steps, struct fault *f)
 	while (steps[count] != NULL)
 		count++;
 	e = user_version(db, &version, f);
+	if (e == OK && version < 0)
+		return fault_set(f, ERR_PARSE, "%s is damaged: schema %d", db->path, version);
 	if (e == OK && version > count)
 		return fault_set(f, ERR_UNSUPPORTED,
 		    "%s was written by a newer program (schema %d, this one knows %d); upgrade",

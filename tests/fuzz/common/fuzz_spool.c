@@ -37,8 +37,10 @@ open_spool(void)
 	struct fault f = { OK, "" };
 	struct spool_db *db;
 
-	if (spool_db_open(&db, dir, quota, &opened, &f) != OK)
+	if (spool_db_open(&db, dir, quota, &opened, &f) != OK) {
+		(void)fprintf(stderr, "the spool does not open: %s\n", f.text);
 		abort();
+	}
 	return db;
 }
 
