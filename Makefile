@@ -125,6 +125,11 @@ $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Tools of make lab and make torture: one file each.
+$(B)/tests/torture/%: tests/torture/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 

@@ -14,6 +14,7 @@ class NetLab:
         self.wanemu = str(wanemu)
         self.p = prefix or f"atl{os.getpid() % 10000}"
         self.emulator = None
+        self.is_cut = False
 
     def ns(self, host):
         return f"{self.p}-{host}"
@@ -46,6 +47,7 @@ class NetLab:
     def line(self, kbit, delay_ms, loss_permille, seed=1):
         """(Re)starts the WAN with these properties."""
         self._stop_emulator()
+        self.is_cut = False
         self.emulator = subprocess.Popen(
             ["ip", "netns", "exec", self.ns("wan"), self.wanemu, "wcon", "wua", str(kbit),
              str(delay_ms), str(loss_permille), str(seed)],
@@ -58,6 +60,7 @@ class NetLab:
     def cut(self):
         """Cuts the WAN, or mends it when it is cut."""
         self.emulator.send_signal(signal.SIGUSR1)
+        self.is_cut = not self.is_cut
 
     def prefix(self, host):
         return ["ip", "netns", "exec", self.ns(host)]
@@ -68,7 +71,7 @@ class NetLab:
 
     def wan_bytes(self):
         """Bytes that crossed the WAN, both ways, as con's interface counted them."""
-        base = f"/sys/class/net/con0/statistics/"
+        base = "/sys/class/net/con0/statistics/"
         out = self.exec("con", "cat", base + "rx_bytes", base + "tx_bytes").stdout.split()
         return sum(map(int, out))
 
