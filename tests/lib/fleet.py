@@ -163,8 +163,8 @@ publish = {self.publish_root}
         task = json.loads(done.stdout)
         return next((a for a in task.get("agents", []) if a["agent"] == host.agent_id), task)
 
-    def events(self, **kw):
-        out = self.console_run("events", "--json").stdout
+    def events(self, *args, **kw):
+        out = self.console_run("events", "--json", "--last", 1000, *args).stdout
         rows = [json.loads(line) for line in out.splitlines() if line.strip()]
         return [r for r in rows if all(r.get(k) == v for k, v in kw.items())]
 
