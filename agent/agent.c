@@ -11,6 +11,7 @@
 #include "net/addr.h"
 #include "net/httpc.h"
 #include "os/file.h"
+#include "os/notify.h"
 #include "os/rand.h"
 #include "policies.h"
 #include "renew.h"
@@ -38,6 +39,7 @@ struct frame {
 	struct agent agent;
 	uv_signal_t term, interrupt;
 	uv_fs_poll_t identity_poll;
+	uv_timer_t alive;
 	bool signals_made;
 	int closing;
 	bool again; /* build everything anew: enrolled meanwhile */
@@ -301,6 +303,7 @@ say_ready(struct frame *fr)
 	fr->ready = true;
 	(void)printf("ready task=%u event=%u\n", task, (unsigned)a->event_port);
 	(void)fflush(stdout);
+	notify_send(NOTIFY_READY);
 }
 
 static void
@@ -341,21 +344,32 @@ identity_changed(uv_fs_poll_t *h, int status, const uv_stat_t *before, const uv_
 	agent_stop(a, "a new enrolment");
 }
 
+/* A loop that hangs says nothing: the service manager starts the agent anew. */
+static void
+say_alive(uv_timer_t *t)
+{
+	notify_send(NOTIFY_ALIVE);
+}
+
 static void
 watch_signals(struct frame *fr)
 {
 	struct agent *a = &fr->agent;
+	uint64_t every = notify_interval_ms();
 	char path[4300];
 
 	(void)uv_signal_init(&a->loop, &fr->term);
 	(void)uv_signal_init(&a->loop, &fr->interrupt);
 	(void)uv_fs_poll_init(&a->loop, &fr->identity_poll);
+	(void)uv_timer_init(&a->loop, &fr->alive);
 	fr->term.data = fr->interrupt.data = fr->identity_poll.data = a;
 	(void)uv_signal_start(&fr->term, on_signal, SIGTERM);
 	(void)uv_signal_start(&fr->interrupt, on_signal, SIGINT);
 	(void)snprintf(path, sizeof path, "%s/identity/identity.json", a->conf->state);
 	(void)uv_fs_poll_start(&fr->identity_poll, identity_changed, path,
 	    a->identity == NULL ? LOOK_FOR_IDENTITY_MS : LOOK_AT_IDENTITY_MS);
+	if (every > 0)
+		(void)uv_timer_start(&fr->alive, say_alive, 0, every);
 	fr->signals_made = true;
 }
 
@@ -487,6 +501,7 @@ stage_three(struct frame *fr)
 	uv_close((uv_handle_t *)&fr->term, NULL);
 	uv_close((uv_handle_t *)&fr->interrupt, NULL);
 	uv_close((uv_handle_t *)&fr->identity_poll, NULL);
+	uv_close((uv_handle_t *)&fr->alive, NULL);
 }
 
 /* --- one life --- */

@@ -38,7 +38,7 @@ struct console {
 	struct tls_config *tls;
 	char admin_token[65];
 	uint16_t agent_port, admin_port;
-	uv_timer_t tick;
+	uv_timer_t tick, alive;
 	uv_signal_t sigterm, sigint;
 	uint64_t next_expire, next_offers, next_prune, next_feed; /* monotonic, of upkeep.h */
 	bool stopping;

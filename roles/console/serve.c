@@ -10,6 +10,7 @@
 #include "net/addr.h"
 #include "os/confine.h"
 #include "os/file.h"
+#include "os/notify.h"
 #include "proto/enroll.h"
 #include "push.h"
 #include "store.h"
@@ -228,6 +229,7 @@ on_queues_closed(void *arg)
 	if (--c->open_parts > 0)
 		return;
 	uv_close((uv_handle_t *)&c->tick, NULL);
+	uv_close((uv_handle_t *)&c->alive, NULL);
 	uv_close((uv_handle_t *)&c->sigterm, NULL);
 	uv_close((uv_handle_t *)&c->sigint, NULL);
 }
@@ -284,14 +286,26 @@ on_tick(uv_timer_t *t)
 	upkeep_tick(c, now);
 }
 
+/* A loop that hangs says nothing: the service manager starts the console anew. */
+static void
+say_alive(uv_timer_t *t)
+{
+	notify_send(NOTIFY_ALIVE);
+}
+
 static int
 start_loop(struct console *c)
 {
+	uint64_t every = notify_interval_ms();
 	int rc = uv_timer_init(c->loop, &c->tick);
 
 	c->tick.data = c->sigterm.data = c->sigint.data = c;
 	if (rc == 0)
 		rc = uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS);
+	if (rc == 0)
+		rc = uv_timer_init(c->loop, &c->alive);
+	if (rc == 0 && every > 0)
+		rc = uv_timer_start(&c->alive, say_alive, 0, every);
 	if (rc == 0)
 		rc = uv_signal_init(c->loop, &c->sigterm);
 	if (rc == 0)
@@ -339,6 +353,7 @@ run(struct console *c, struct fault *f)
 		return 70;
 	log_info("ready", "org=%s console=%s agents=%u admin=%u policies=%llu", c->o->org,
 	    c->o->name, c->agent_port, c->admin_port, (unsigned long long)feed_version(c->feed));
+	notify_send(NOTIFY_READY);
 	(void)uv_run(c->loop, UV_RUN_DEFAULT);
 	return 0;
 }
