@@ -126,9 +126,15 @@ $(B)/tests/%.o: tests/%.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Tools of make lab and make torture: one file each.
-$(B)/tests/torture/%: tests/torture/%.c
+$(B)/tests/torture/%: tests/torture/%.c $(COMMON)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(COMMON) $(LIBS)
+$(B)/tests/torture/crashdisk: tests/torture/crashdisk.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) $(ALL_LDFLAGS) -o $@ $< -lfuse3
+$(B)/tests/torture/faultshim.so: tests/torture/faultshim.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O1 -shared -fPIC -o $@ $< -ldl
 
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

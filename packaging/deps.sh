@@ -10,6 +10,7 @@ test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
 bench='time zstd xdelta3 bsdiff zsync casync clamav'
+torture='libfuse3-dev fuse3 e2fsprogs mount'
 deb='build-essential debhelper devscripts fakeroot lintian'
 case ${1:-build} in
 build) want=$build ;;
@@ -17,6 +18,7 @@ demo) want="$build $demo" ;;
 test) want="$build $test" ;;
 static) want=$static ;;
 fuzz) want="$build $fuzz" ;;
+torture) want="$build $test $torture" ;;
 bench) want="$build $bench" ;;
 deb) want="$build $deb" ;;
 *)

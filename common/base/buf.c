@@ -56,6 +56,7 @@ buf_reserve(struct buf *b, size_t extra)
 		return ERR_NOMEM;
 	b->data = p;
 	b->cap = cap;
+	b->data[b->len] = '\0'; /* also when nothing is appended afterwards */
 	return OK;
 }
 

@@ -14,8 +14,14 @@ _CALL = re.compile(r"^(?:\d+ +)?([a-z_0-9]+)\(")
 _NEVER = ("exit_group", "exit", "execve", "futex", "restart_syscall", "rt_sigreturn")
 
 
+def _each(kw):
+    """Values that a run uses up, such as a pipe, are given as functions that make a fresh one."""
+    return {k: v() if callable(v) else v for k, v in kw.items()}
+
+
 def points(argv, calls=None, **kw):
     """(name, ordinal) of every system call that one clean run makes."""
+    kw = _each(kw)
     with tempfile.NamedTemporaryFile("r") as log:
         subprocess.run(["strace", "-f", "-qq", "-o", log.name, *map(str, argv)], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, **kw)
@@ -33,6 +39,7 @@ def points(argv, calls=None, **kw):
 def run_at(argv, point, how, timeout=60, **kw):
     """Runs argv with a kill or an error (how: "kill", "ENOSPC", ...) at this point; exit status."""
     name, ordinal = point
+    kw = _each(kw)
     inject = "signal=KILL" if how == "kill" else f"error={how}"
     return subprocess.run(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}",

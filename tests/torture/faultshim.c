@@ -3,7 +3,8 @@
  *   FAULT=kind:n[+][:action][,kind:n...]   kind: malloc calloc realloc write pwrite fsync fdatasync
  *                                          rename open connect send recv close unlink ftruncate
  *   n counts from 1; "n+" is that call and every later one.
- *   action: an errno name (default ENOMEM for memory, EIO for the rest), short, kill, killafter
+ *   action: an errno name (default ENOMEM for memory, EIO for the rest), short, kill, killafter,
+ *           lie (fsync and fdatasync say done and do nothing)
  *   FAULT_COUNT=FILE: appends "kind=count ..." when the program ends. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -40,7 +41,7 @@ static const char *const kind_names[KINDS] = { "malloc", "calloc", "realloc", "w
 	"fsync", "fdatasync", "rename", "open", "connect", "send", "recv", "close", "unlink",
 	"ftruncate" };
 
-enum action { ACT_FAIL, ACT_SHORT, ACT_KILL, ACT_KILL_AFTER };
+enum action { ACT_FAIL, ACT_SHORT, ACT_KILL, ACT_KILL_AFTER, ACT_LIE };
 
 static struct {
 	atomic_long calls;
@@ -70,6 +71,8 @@ set_action(enum kind k, const char *word)
 		plan[k].action = ACT_KILL;
 	else if (strcmp(word, "killafter") == 0)
 		plan[k].action = ACT_KILL_AFTER;
+	else if (strcmp(word, "lie") == 0)
+		plan[k].action = ACT_LIE;
 	for (i = 0; i < sizeof errors / sizeof *errors; i++)
 		if (strcmp(word, errors[i].name) == 0)
 			plan[k].error = errors[i].value;
@@ -154,6 +157,8 @@ hit(enum kind k, size_t *n, int *kill_after)
 		if (n != NULL && *n > 1)
 			*n /= 2;
 		return 0;
+	case ACT_LIE: /* WRAP leaves the call out */
+		return 0;
 	case ACT_FAIL:
 		errno = plan[k].error;
 		return 1;
@@ -208,7 +213,7 @@ realloc(void *p, size_t n)
 			*(void **)&next = real(#name);                                             \
 		if (hit(kind, size, &after))                                                       \
 			return -1;                                                                 \
-		result = next args;                                                                \
+		result = plan[kind].action == ACT_LIE ? 0 : next args;                             \
 		if (after)                                                                         \
 			(void)raise(SIGKILL);                                                      \
 		return result;                                                                     \
