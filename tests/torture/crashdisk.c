@@ -1,12 +1,12 @@
-/* crashdisk.c - a disk that remembers: every write and every flush in order, to be cut anywhere later.
+/* crashdisk.c - a disk that remembers: every write and flush in order, to be cut anywhere later.
  *
  *   crashdisk record MOUNTPOINT BASE LOG    a FUSE folder with one file "disk", for a loop device
  *   crashdisk count LOG                     prints the number of entries
  *   crashdisk replay BASE LOG OUT K SEED PERCENT
  *
- * OUT is the disk after a power cut behind entry K: what was written before the last flush is there, of
- * what was written since then each write with PERCENT probability (SEED). Log entry: kind, offset, length
- * as three u64 of this machine, then the bytes. */
+ * OUT is the disk after a power cut behind entry K: what was written before the last flush is
+ * there, of what was written since then each write with PERCENT probability (SEED). Log entry:
+ * kind, offset, length as three u64 of this machine, then the bytes. */
 #define FUSE_USE_VERSION 31
 #include <fuse3/fuse.h>
 
@@ -248,7 +248,7 @@ main(int argc, char **argv)
 		return replay(argv + 2);
 	if (argc == 5 && strcmp(argv[1], "record") == 0)
 		return serve(argv[0], argv[2], argv[3], argv[4]);
-	(void)fprintf(stderr, "usage: crashdisk record MOUNTPOINT BASE LOG | count LOG | replay BASE "
-			      "LOG OUT K SEED PERCENT\n");
+	(void)fprintf(stderr, "usage: crashdisk record MOUNTPOINT BASE LOG | count LOG | "
+			      "replay BASE LOG OUT K SEED PERCENT\n");
 	return 2;
 }

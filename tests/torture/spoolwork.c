@@ -1,9 +1,10 @@
-/* spoolwork.c - the spool's work for the torture: appends, acknowledges, and promises what is durable.
+/* spoolwork.c - the spool's work for the torture: appends, acknowledges, promises what is durable.
  *
- *   spoolwork run DIR PROMISES [LOG] [careless]   48 commits of five events; each is promised by a line
- *                                                 in PROMISES ("n" and LOG's size) once it is durable;
- *                                                 careless promises first, which the torture must see
- *   spoolwork check DIR                           prints "first last count" of what is there, or fails
+ *   spoolwork run DIR PROMISES [LOG] [careless]
+ *       48 commits of five events; each is promised by a line in PROMISES ("n" and LOG's size) once
+ *       it is durable. careless promises first, which the torture must see.
+ *   spoolwork check DIR
+ *       prints "first last count" of what is there, or fails.
  *
  * Every eighth commit acknowledges what is older than ten events, as a delivery does. */
 #include "base/text.h"
@@ -124,7 +125,8 @@ main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "check") == 0)
 		return check(argv[2]);
 	if (argc < 4 || strcmp(argv[1], "run") != 0) {
-		(void)fprintf(stderr, "usage: spoolwork run DIR PROMISES [LOG] [careless] | check DIR\n");
+		(void)fprintf(stderr,
+		    "usage: spoolwork run DIR PROMISES [LOG] [careless] | check DIR\n");
 		return 2;
 	}
 	for (int i = 4; i < argc; i++) {
