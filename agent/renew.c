@@ -115,6 +115,23 @@ stored(uv_work_t *w, int status)
 	maybe_close(r);
 }
 
+/* Each CA of a new list, not only the first: one that the authority does not know is no CA of ours. */
+static enum err
+check_cas(const char *pem, const struct authority *au, struct fault *f)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	uint8_t spki[PKI_SHA256];
+	enum err e = strstr(pem, begin) == NULL ? fault_set(f, ERR_PARSE, "no CA was named") : OK;
+
+	for (const char *p = strstr(pem, begin); e == OK && p != NULL; p = strstr(p + 1, begin)) {
+		e = pki_spki_sha256(spki, (const uint8_t *)p, strlen(p), f);
+		if (e == OK && (au == NULL || !authority_ca_allowed(au, spki)))
+			e = fault_set(
+			    f, ERR_AUTH, "the console names a CA that the authority does not list");
+	}
+	return e;
+}
+
 static enum err
 check(struct renewal *r, struct fault *f)
 {
@@ -125,7 +142,6 @@ check(struct renewal *r, struct fault *f)
 	struct pki_identity got;
 	struct pki_der chain;
 	struct buf der;
-	uint8_t spki[PKI_SHA256];
 	enum err e;
 
 	buf_init(&der, LIMIT_PEM_BYTES);
@@ -136,12 +152,8 @@ check(struct renewal *r, struct fault *f)
 	chain.n = der.len;
 	if (e == OK)
 		e = pki_verify(&trust, &expect, &chain, 1, agent_now(r->agent), &got, f);
-	if (e == OK && strcmp(r->ca, identity_ca_pem(id)) != 0) {
-		e = pki_spki_sha256(spki, (const uint8_t *)r->ca, strlen(r->ca), f);
-		if (e == OK && (au == NULL || !authority_ca_allowed(au, spki)))
-			e = fault_set(
-			    f, ERR_AUTH, "the console names a CA that the authority does not list");
-	}
+	if (e == OK && strcmp(r->ca, identity_ca_pem(id)) != 0)
+		e = check_cas(r->ca, au, f);
 	buf_free(&der);
 	return e;
 }

@@ -39,10 +39,14 @@ struct console {
 	char admin_token[65];
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick, alive;
-	uv_signal_t sigterm, sigint;
-	uint64_t next_expire, next_offers, next_prune, next_feed; /* monotonic, of upkeep.h */
+	uv_signal_t sigterm, sigint, sighup;
+	uint64_t next_expire, next_offers, next_prune, next_feed,
+	    next_identity; /* monotonic, of upkeep.h */
 	bool stopping;
 	int open_parts;              /* what must close before the loop ends */
 };
+
+/* serve.c: c->id has changed; new connections get it. */
+void serve_identity_changed(struct console *c);
 
 #endif

@@ -49,7 +49,12 @@ proof_right(const struct enrol *x, const uint8_t csr_sha256[32])
 {
 	uint8_t own[ENROLL_MAC];
 
-	enroll_proof_keyed(own, x->token.key, x->req.token_id, x->call->c->id.leaf, csr_sha256);
+	const struct identity *id = &x->call->c->id;
+
+	enroll_proof_keyed(own, x->token.key, x->req.token_id, id->leaf, csr_sha256);
+	if (pki_equal(own, x->req.proof, sizeof(own)))
+		return true;
+	enroll_proof_keyed(own, x->token.key, x->req.token_id, id->leaf_before, csr_sha256);
 	return pki_equal(own, x->req.proof, sizeof(own));
 }
 
@@ -184,7 +189,7 @@ write_document(struct enrol *x)
 		.org = c->o->org,
 		.group = x->agent.group,
 		.certificate = buf_text(&x->cert),
-		.ca = buf_text(&c->id.ca),
+		.ca = buf_text(&c->id.ca_given),
 		.console_name = c->o->name,
 		.console_host = c->o->host,
 		.console_port = c->agent_port };
@@ -337,7 +342,7 @@ write_renewal(struct enrol *x)
 
 	clock_format(time, x->now);
 	if (e == OK)
-		e = json_add_string(o, "ca", buf_text(&c->id.ca));
+		e = json_add_string(o, "ca", buf_text(&c->id.ca_given));
 	if (e == OK)
 		e = json_add_string(o, "time", time);
 	if (e == OK)

@@ -1,30 +1,19 @@
+/* identity.c - reading the console's keys; identity_make.c makes them. */
 #include "identity.h"
 
 #include "base/clock.h"
-#include "base/limits.h"
+#include "feed.h"
 #include "os/file.h"
+#include "proto/authority.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS 86400000ll
-#define CA_DAYS 3650
-#define CERT_DAYS 398
 #define LIMIT_PEM 65536
-#define BACKDATE_MS (3600000ll) /* agents whose clock is a little behind */
 
-static enum err
-write_file(
-    const struct options *o, const char *name, const struct buf *b, unsigned mode, struct fault *f)
-{
-	char path[STATE_PATH];
-	enum err e = options_path(o, name, path, f);
-
-	return e == OK ? file_replace(path, b->data, b->len, mode, f) : e;
-}
-
-static enum err
-read_file(const struct options *o, const char *name, struct buf *b, struct fault *f)
+enum err
+identity_read_file(
+    const struct options *o, const char *name, struct buf *b, struct fault *f)
 {
 	struct fault own = { 0 };
 	char path[STATE_PATH];
@@ -40,141 +29,47 @@ read_file(const struct options *o, const char *name, struct buf *b, struct fault
 	return e == OK ? OK : fault_set(f, e, "%s", fault_text(&own));
 }
 
-/* New key and certificate for this console under the signing CA. */
-static enum err
-make_certificate(
-    const struct options *o, const struct buf *ca, const struct buf *ca_key, struct fault *f)
+bool
+identity_ca_listed(const struct options *o, const struct buf *ca)
 {
-	struct pki_grant g = { .role = PKI_CONSOLE,
-		.org = o->org,
-		.name = o->name,
-		.server_auth = true,
-		.client_auth = true };
-	struct buf key, csr, cert;
-	int64_t now = clock_wall_ms();
+	uint8_t spki[PKI_SHA256];
+	struct authority *a = NULL;
+	struct buf b;
+	bool listed = false;
+
+	buf_init(&b, LIMIT_AUTHORITY_BYTES);
+	if (feed_read(o, "authority.json", &b, NULL) == OK &&
+	    authority_parse(&a, buf_text(&b), b.len, NULL) == OK &&
+	    pki_spki_sha256(spki, ca->data, ca->len, NULL) == OK)
+		listed = authority_ca_allowed(a, spki);
+	authority_free(a);
+	buf_free(&b);
+	return listed;
+}
+
+/* Under which CA the leaf is: not a matter of files that a crash could part, but of its signature. */
+static bool
+issued_by(const struct buf *cert, const struct buf *ca)
+{
+	struct pki_trust trust = { .ca_pem = buf_text(ca) };
+	struct pki_expect expect = { .role = PKI_CONSOLE, .server = true };
+	struct pki_identity id;
+	struct pki_der chain;
+	struct buf der;
 	enum err e;
 
-	buf_init(&key, LIMIT_PEM);
-	buf_init(&csr, LIMIT_PEM);
-	buf_init(&cert, LIMIT_PEM);
-	g.not_before = now - BACKDATE_MS;
-	g.not_after = now + CERT_DAYS * DAY_MS;
-	e = pki_key_new(&key);
+	buf_init(&der, LIMIT_PEM);
+	e = pki_pem_to_der(&der, buf_text(cert), cert->len, NULL);
+	chain.p = der.data;
+	chain.n = der.len;
 	if (e == OK)
-		e = pki_csr_new(&csr, buf_text(&key), o->name, f);
-	if (e == OK)
-		e = pki_issue(
-		    &cert, buf_text(&csr), csr.len, buf_text(ca), buf_text(ca_key), &g, NULL, f);
-	if (e == OK)
-		e = write_file(o, FILE_KEY, &key, 0600, f);
-	if (e == OK)
-		e = write_file(o, FILE_CERT, &cert, 0644, f);
-	buf_wipe(&key);
-	buf_free(&csr);
-	buf_free(&cert);
-	return e;
+		e = pki_verify(&trust, &expect, &chain, 1, clock_wall_ms(), &id, NULL);
+	buf_free(&der);
+	return e == OK || e == ERR_EXPIRED;
 }
 
 static enum err
-make_ca(const struct options *o, const struct buf *older, struct fault *f)
-{
-	struct buf ca, key, all;
-	int64_t now = clock_wall_ms();
-	enum err e;
-
-	buf_init(&ca, LIMIT_PEM);
-	buf_init(&key, LIMIT_PEM);
-	buf_init(&all, LIMIT_PEM);
-	e = pki_ca_new(&ca, &key, o->org, now - BACKDATE_MS, now + CA_DAYS * DAY_MS, f);
-	if (e == OK)
-		e = buf_append(&all, ca.data, ca.len);
-	if (e == OK && older != NULL)
-		e = buf_append(&all, older->data, older->len);
-	if (e == OK) /* trusted before it signs, so that a crash in between cuts nobody off */
-		e = write_file(o, FILE_CA, &all, 0644, f);
-	if (e == OK)
-		e = write_file(o, FILE_CA_KEY, &key, 0600, f);
-	if (e == OK)
-		e = write_file(o, FILE_CA_SIGNING, &ca, 0644, f);
-	if (e == OK)
-		e = make_certificate(o, &ca, &key, f);
-	buf_free(&ca);
-	buf_wipe(&key);
-	buf_free(&all);
-	return e;
-}
-
-static enum err
-make_task_key(const struct options *o, struct fault *f)
-{
-	struct sign_private *key;
-	struct buf pem;
-	enum err e = sign_generate(&key, f);
-
-	if (e != OK)
-		return e;
-	buf_init(&pem, LIMIT_PEM);
-	e = sign_private_save(key, NULL, &pem, f);
-	if (e == OK)
-		e = write_file(o, FILE_TASK_KEY, &pem, 0600, f);
-	buf_wipe(&pem);
-	sign_private_free(key);
-	return e;
-}
-
-enum err
-identity_make(const struct options *o, struct fault *f)
-{
-	char path[STATE_PATH];
-	enum err e = options_path(o, FILE_CA, path, f);
-
-	if (e == OK && file_exists(path))
-		e = fault_set(
-		    f, ERR_EXISTS, "%s exists: this console was initialised before", path);
-	if (e == OK)
-		e = make_task_key(o, f);
-	return e == OK ? make_ca(o, NULL, f) : e;
-}
-
-enum err
-identity_rotate_ca(const struct options *o, struct fault *f)
-{
-	struct buf older;
-	enum err e = read_file(o, FILE_CA, &older, f);
-
-	if (e == OK)
-		e = make_ca(o, &older, f);
-	buf_free(&older);
-	return e;
-}
-
-enum err
-identity_refresh(const struct options *o, bool *fresh, struct fault *f)
-{
-	struct buf cert, ca, key;
-	struct pki_identity id = { 0 };
-	enum err e = read_file(o, FILE_CERT, &cert, f);
-
-	*fresh = false;
-	if (e == OK)
-		e = pki_identity_read(&id, cert.data, cert.len, f);
-	buf_free(&cert);
-	if (e != OK || id.not_after - clock_wall_ms() > (id.not_after - id.not_before) / 3)
-		return e;
-	e = read_file(o, FILE_CA_SIGNING, &ca, f);
-	if (e == OK) {
-		e = read_file(o, FILE_CA_KEY, &key, f);
-		if (e == OK)
-			e = make_certificate(o, &ca, &key, f);
-		buf_wipe(&key);
-	}
-	buf_free(&ca);
-	*fresh = e == OK;
-	return e;
-}
-
-static enum err
-load_leaf(struct identity *id, struct fault *f)
+load_leaf(struct identity *id, const struct buf *ca, struct fault *f)
 {
 	struct pki_identity own;
 	enum err e = pki_identity_read(&own, id->cert.data, id->cert.len, f);
@@ -184,7 +79,45 @@ load_leaf(struct identity *id, struct fault *f)
 	if (e == OK)
 		e = pki_key_matches(buf_text(&id->key), buf_text(&id->cert), f);
 	if (e == OK)
-		e = pki_spki_sha256(id->ca_spki, id->ca_signing.data, id->ca_signing.len, f);
+		e = pki_spki_sha256(id->ca_spki, ca->data, ca->len, f);
+	buf_init(&id->chain, LIMIT_PEM);
+	if (e == OK)
+		e = buf_append(&id->chain, id->cert.data, id->cert.len);
+	return e == OK ? buf_append(&id->chain, ca->data, ca->len) : e;
+}
+
+/* While a rotation is under way agents that trust the old CA alone must be able to come and renew:
+ * the leaf stays under the old CA. The new one signs agents as soon as the authority lists it; an
+ * agent takes no other. First in the list that is given out is the CA that tokens pin. */
+static enum err
+load_rotation(struct identity *id, const struct options *o, struct fault *f)
+{
+	struct buf old, old_key;
+	bool listed = identity_ca_listed(o, &id->ca_signing), own_leaf;
+	enum err e = identity_read_file(o, FILE_CA_OLD, &old, f);
+
+	if (e == OK)
+		e = identity_read_file(o, FILE_CA_OLD_KEY, &old_key, f);
+	else
+		buf_init(&old_key, 0);
+	own_leaf = e == OK && issued_by(&id->cert, &id->ca_signing);
+	if (e == OK)
+		e = load_leaf(id, own_leaf ? &id->ca_signing : &old, f);
+	if (e == OK && own_leaf) /* the end of a rotation was cut short: the new one is in use */
+		e = buf_append(&id->ca_given, id->ca_signing.data, id->ca_signing.len);
+	if (e == OK)
+		e = buf_append(&id->ca_given, old.data, old.len);
+	if (e == OK && listed && !own_leaf)
+		e = buf_append(&id->ca_given, id->ca_signing.data, id->ca_signing.len);
+	if (e == OK && !listed && !own_leaf) {
+		buf_free(&id->ca_signing);
+		buf_wipe(&id->ca_key);
+		id->ca_signing = old;
+		id->ca_key = old_key;
+		return OK;
+	}
+	buf_free(&old);
+	buf_wipe(&old_key);
 	return e;
 }
 
@@ -192,7 +125,7 @@ static enum err
 load_task_key(struct identity *id, const struct options *o, struct fault *f)
 {
 	struct buf pem;
-	enum err e = read_file(o, FILE_TASK_KEY, &pem, f);
+	enum err e = identity_read_file(o, FILE_TASK_KEY, &pem, f);
 
 	if (e == OK)
 		e = sign_private_load(&id->task_key, buf_text(&pem), pem.len, NULL, f);
@@ -213,18 +146,20 @@ identity_load(struct identity *out, const struct options *o, struct fault *f)
 		{ FILE_CERT, &out->cert },
 		{ FILE_KEY, &out->key },
 	};
-	enum err e = OK;
+	enum err e;
 
 	memset(out, 0, sizeof(*out));
+	e = identity_recover(o, f);
 	for (size_t i = 0; e == OK && i < sizeof(files) / sizeof(files[0]); i++)
-		e = read_file(o, files[i].name, files[i].at, f);
-	buf_init(&out->chain, LIMIT_PEM);
-	if (e == OK)
-		e = buf_append(&out->chain, out->cert.data, out->cert.len);
-	if (e == OK)
-		e = buf_append(&out->chain, out->ca_signing.data, out->ca_signing.len);
-	if (e == OK)
-		e = load_leaf(out, f);
+		e = identity_read_file(o, files[i].name, files[i].at, f);
+	buf_init(&out->ca_given, LIMIT_PEM);
+	if (e == OK && identity_rotating(o)) {
+		e = load_rotation(out, o, f);
+	} else if (e == OK) {
+		e = buf_append(&out->ca_given, out->ca.data, out->ca.len);
+		if (e == OK)
+			e = load_leaf(out, &out->ca_signing, f);
+	}
 	if (e == OK)
 		e = load_task_key(out, o, f);
 	if (e != OK)
@@ -236,6 +171,7 @@ void
 identity_free(struct identity *id)
 {
 	buf_free(&id->ca);
+	buf_free(&id->ca_given);
 	buf_free(&id->ca_signing);
 	buf_wipe(&id->ca_key);
 	buf_free(&id->cert);

@@ -50,8 +50,8 @@ static const struct verb {
 	{ "backup", "", verb_backup,
 	    "backup FILE                   everything, in one file (keep it secret)" },
 	{ "restore", "", verb_restore, "restore FILE                  into an empty state folder" },
-	{ "rotate-ca", "", verb_rotate_ca,
-	    "rotate-ca                     a new CA signs from now on, the old one stays trusted" },
+	{ "rotate-ca", "--finish", verb_rotate_ca,
+	    "rotate-ca [--finish]          a new CA beside the old one; the end of the old one" },
 };
 
 static int

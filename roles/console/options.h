@@ -30,6 +30,10 @@ void options_free(struct options *o);
 #define FILE_CA "ca.pem"               /* every CA that agents' certificates may come from */
 #define FILE_CA_SIGNING "ca-signing.pem" /* the one that signs now */
 #define FILE_CA_KEY "ca-signing.key"
+#define FILE_CA_OLD "ca-old.pem"        /* while a rotation is under way: the CA of the leaf */
+#define FILE_CA_OLD_KEY "ca-old.key"
+#define FILE_CA_UNTIL "ca-old.until"   /* RFC 3339 */
+#define DIR_ROTATE "rotate"            /* a switch of files that is under way */
 #define FILE_CERT "console.pem"
 #define FILE_KEY "console.key"
 #define FILE_TASK_KEY "task.key"

@@ -61,8 +61,10 @@ open_state(struct console *c, struct fault *f)
 {
 	char path[STATE_PATH];
 	bool fresh;
-	enum err e = identity_refresh(c->o, &fresh, f);
+	enum err e = feed_open(&c->feed, c->o, f); /* its lock: nobody rotates meanwhile */
 
+	if (e == OK)
+		e = identity_refresh(c->o, &fresh, f);
 	if (e == OK)
 		e = identity_load(&c->id, c->o, f);
 	if (e == OK)
@@ -79,8 +81,6 @@ open_state(struct console *c, struct fault *f)
 		e = waiters_new(&c->waiters, LIMIT_WAITERS);
 	if (e == OK)
 		e = push_new(&c->push, c);
-	if (e == OK)
-		e = feed_open(&c->feed, c->o, f);
 	if (e != OK)
 		return e;
 	c->feed_root = open(feed_public(c->feed), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -99,7 +99,7 @@ admit(void *ctx, const struct pki_identity *peer)
 }
 
 static enum err
-make_tls(struct console *c, struct fault *f)
+make_tls(struct console *c, struct tls_config **out, struct fault *f)
 {
 	struct tls_options t = { .chain_pem = buf_text(&c->id.chain),
 		.key_pem = buf_text(&c->id.key),
@@ -111,12 +111,14 @@ make_tls(struct console *c, struct fault *f)
 	t.trust.expired_grace_ms = ENROLL_RENEW_GRACE_DAYS * 86400000ll;
 	t.expect.role = PKI_AGENT;
 	t.expect.org = c->o->org;
-	return tls_config_new(&c->tls, &t, f);
+	return tls_config_new(out, &t, f);
 }
 
 static enum err
 make_client(struct console *c, struct fault *f)
 {
+	enum err e = OK;
+
 	struct httpc_tls t = { .cert_pem = buf_text(&c->id.chain),
 		.key_pem = buf_text(&c->id.key) };
 
@@ -124,7 +126,30 @@ make_client(struct console *c, struct fault *f)
 	t.expect.role = PKI_AGENT;
 	t.expect.org = c->o->org;
 	t.expect.server = true;
-	return httpc_new(&c->client, c->loop, &t, f);
+	if (c->client == NULL)
+		e = httpc_new(&c->client, c->loop, &t, f);
+	else
+		e = httpc_set_tls(c->client, &t, f);
+	return e;
+}
+
+void
+serve_identity_changed(struct console *c)
+{
+	struct tls_config *tls = NULL;
+	struct fault f = { 0 };
+	enum err e = make_tls(c, &tls, &f);
+
+	if (e == OK) {
+		httpd_set_tls(c->agents, tls);
+		tls_config_unref(c->tls);
+		c->tls = tls;
+		e = make_client(c, &f);
+	}
+	if (e != OK)
+		log_error("identity.tls", "error=%s", log_q(fault_text(&f)));
+	else
+		log_info("identity.renewed", "console=%s", c->o->name);
 }
 
 /* Every address of listen=; a machine without IPv6 serves without it. */
@@ -232,6 +257,7 @@ on_queues_closed(void *arg)
 	uv_close((uv_handle_t *)&c->alive, NULL);
 	uv_close((uv_handle_t *)&c->sigterm, NULL);
 	uv_close((uv_handle_t *)&c->sigint, NULL);
+	uv_close((uv_handle_t *)&c->sighup, NULL);
 }
 
 static void
@@ -273,6 +299,16 @@ on_signal(uv_signal_t *s, int number)
 	stop(s->data);
 }
 
+/* Duties of the hour are due now. */
+static void
+on_hangup(uv_signal_t *s, int number)
+{
+	struct console *c = s->data;
+
+	(void)number;
+	c->next_identity = 0;
+}
+
 static void
 on_tick(uv_timer_t *t)
 {
@@ -299,7 +335,7 @@ start_loop(struct console *c)
 	uint64_t every = notify_interval_ms();
 	int rc = uv_timer_init(c->loop, &c->tick);
 
-	c->tick.data = c->sigterm.data = c->sigint.data = c;
+	c->tick.data = c->sigterm.data = c->sigint.data = c->sighup.data = c;
 	if (rc == 0)
 		rc = uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS);
 	if (rc == 0)
@@ -314,6 +350,10 @@ start_loop(struct console *c)
 		rc = uv_signal_init(c->loop, &c->sigint);
 	if (rc == 0)
 		rc = uv_signal_start(&c->sigint, on_signal, SIGINT);
+	if (rc == 0)
+		rc = uv_signal_init(c->loop, &c->sighup);
+	if (rc == 0)
+		rc = uv_signal_start(&c->sighup, on_hangup, SIGHUP);
 	return rc;
 }
 
@@ -340,7 +380,7 @@ run(struct console *c, struct fault *f)
 	work_init(&c->feed_work, c->loop, NULL, NULL);
 	work_init(&c->file_work, c->loop, NULL, NULL);
 	if (e == OK)
-		e = make_tls(c, f);
+		e = make_tls(c, &c->tls, f);
 	if (e == OK)
 		e = make_client(c, f);
 	if (e == OK)

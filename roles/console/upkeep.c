@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "feed.h"
+#include "identity.h"
 #include "store.h"
 
 #include <stdlib.h>
@@ -14,11 +15,12 @@
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_ROWS 5000      /* a bite that keeps the queue responsive */
 #define FEED_EVERY_MS 600000
+#define IDENTITY_EVERY_MS 3600000
 
 struct duty {
 	struct job job;
 	struct console *c;
-	bool changed;
+	bool changed, renewed;
 	char (*agents)[UUID_TEXT];   /* to wake */
 	size_t n, cap;
 };
@@ -83,6 +85,8 @@ duty_done(struct job *job, enum err result)
 
 	char topic[WAITER_TOPIC];
 
+	if (d->renewed)
+		serve_identity_changed(d->c);
 	if (d->changed)
 		(void)waiters_wake_kind(d->c->waiters, "task");
 	for (size_t i = 0; i < d->n; i++) {
@@ -93,6 +97,30 @@ duty_done(struct job *job, enum err result)
 	if (result != OK)
 		log_error("upkeep", "error=%s", err_word(result));
 	free(job);
+}
+
+/* In the database queue, whose jobs are the readers of c->id: none of them runs meanwhile. */
+static enum err
+run_identity(struct job *job, void *ctx)
+{
+	struct duty *d = (struct duty *)job;
+	struct identity *id = &d->c->id, next;
+	struct fault f = { 0 };
+	bool fresh;
+	enum err e = identity_refresh(d->c->o, &fresh, &f);
+
+	(void)ctx;
+	if (e == OK)
+		e = identity_load(&next, d->c->o, &f);
+	if (e != OK) {
+		log_error("identity.refresh", "error=%s", log_q(fault_text(&f)));
+		return OK; /* the present one goes on; in an hour again */
+	}
+	d->renewed = memcmp(next.leaf, id->leaf, sizeof(id->leaf)) != 0;
+	memcpy(next.leaf_before, d->renewed ? id->leaf : id->leaf_before, sizeof(id->leaf));
+	identity_free(id);
+	*id = next;
+	return OK;
 }
 
 static void
@@ -129,4 +157,6 @@ upkeep_tick(struct console *c, uint64_t now_ms)
 		add(c, &c->db_work, run_prune);
 	if (due(&c->next_feed, now_ms, FEED_EVERY_MS))
 		add(c, &c->feed_work, run_feed);
+	if (due(&c->next_identity, now_ms, IDENTITY_EVERY_MS))
+		add(c, &c->db_work, run_identity);
 }

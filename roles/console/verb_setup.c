@@ -98,6 +98,7 @@ verb_rotate_ca(struct cli *c)
 {
 	struct fault f = { 0 };
 	struct feed *lock = NULL;
+	bool finish = args_has(&c->args, "--finish");
 	enum err e = confine_basics(false, &f);
 
 	if (e == OK)
@@ -105,13 +106,17 @@ verb_rotate_ca(struct cli *c)
 	if (e == ERR_BUSY)
 		return cli_fail(CLI_FAILED, "stop the console first, rotate, and start it again");
 	if (e == OK)
-		e = identity_rotate_ca(&c->o, &f);
+		e = finish ? identity_finish_rotation(&c->o, &f) : identity_rotate_ca(&c->o, &f);
 	feed_close(lock);
 	if (e != OK)
 		return cli_fail(CLI_FAILED, "%s", fault_text(&f));
-	if (!c->json)
-		(void)printf(
-		    "A new CA signs from now on. Start the console, and publish an authority that\n"
-		    "names both CAs; agents take the new one with their next renewal.\n");
+	if (c->json)
+		return CLI_OK;
+	if (finish)
+		(void)printf("The old CA is gone; the console's certificate comes from the new one.\n");
+	else
+		(void)printf("There is a new CA. Publish an authority that lists both; agents take the new one\n"
+		             "with their next renewal. The console stays under the old one for 210 days,\n"
+		             "or until rotate-ca --finish.\n");
 	return CLI_OK;
 }

@@ -1,0 +1,187 @@
+"""A new CA cuts nobody off: the console's leaf stays under the old CA until agents have renewed, an
+agent takes a CA only when the authority lists it, and no crash parts a key from its certificate."""
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+import consoleclient as cc
+import fleet as fleets
+from world import wait_for
+
+BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
+ADDRESSES = ("127.0.100.11", "127.0.100.12", "127.0.100.13")
+BOTH = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
+
+
+def certificates(path):
+    end = b"-----END CERTIFICATE-----\n"
+    parts = pathlib.Path(path).read_bytes().split(end)[:-1]
+    return [x509.load_pem_x509_certificate(part + end) for part in parts]
+
+
+def signed_by(cert, ca):
+    try:
+        ca.public_key().verify(cert.signature, cert.tbs_certificate_bytes,
+                               ec.ECDSA(cert.signature_hash_algorithm))
+        return True
+    except InvalidSignature:                    # the names of both CAs are equal
+        return False
+
+
+@pytest.fixture(scope="module")
+def world():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-rotate-"))
+    f = fleets.Fleet(BIN, root, addresses=ADDRESSES, lines=500)
+    s = f.server
+    try:
+        f.make_feed()
+        f.publish()
+        f.start_console(policy={"update": {"interval": "5s", "jitter": "0"}}, admin_port=22890)
+        f.configure_agent(s, 22891, more="retry=500ms", role=f"""[update-agent]
+enabled=yes
+mode=origin
+root={f.publish_root}
+listen={ADDRESSES[0]}
+poll_interval=200ms
+""")
+        f.enroll(s)
+        f.start_agent(s)
+        wait_for(lambda: authority_version(f) == 1, 20, "authority")
+        yield f
+    finally:
+        f.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def authority_version(f):
+    for feed in (f.server.dir / "state/policy/authority.json",):
+        if feed.exists():
+            return json.loads(feed.read_text())["version"]
+    return 0
+
+
+def with_console_stopped(f, *verb):
+    f.console.stop()
+    done = f.console_run(*verb)
+    f.console = f.server.start("atalaia-console", "serve", "--config", f.console_conf)
+    f.console.line("ready")
+    return done
+
+
+def renew(f, ca):
+    """Gives the agent a certificate that is due, under the CA given, and waits for its successor."""
+    s, folder = f.server, f.server.dir / "state/identity"
+    s.agent.stop()
+    key = load_pem_private_key((folder / "key.pem").read_bytes(), None)
+    due, _ = cc.make_cert(f"atalaia://example/agent/{s.agent_id}", ca, days=(-25, 5), eku=BOTH, own=key)
+    (folder / "cert.pem").write_text(due)
+    before = certificates(folder / "cert.pem")[0].serial_number
+    f.start_agent(s)
+    wait_for(lambda: certificates(folder / "cert.pem")[0].serial_number != before, 20, "renewal")
+    return certificates(folder / "cert.pem")[0], certificates(folder / "ca.pem")
+
+
+def works(f):
+    done = f.send_task(f.server, "status")
+    assert done["state"] == "done" and done["way"] == "push", done
+    f.wait_event("task.done", f.server, match=lambda e: e["data"]["task"] == done.get("task", e["data"]["task"]))
+
+
+def publish_authority(f, cas):
+    s = f.server
+    authority = json.loads(f.console_run("authority", "show").stdout)
+    authority["version"] += 1
+    authority["cas"] = cas
+    new = s.write("authority.json", json.dumps(authority))
+    staged = s.dir / "staged.json"
+    f.console_run("authority", "make", new, "--out", staged)
+    for n in (1, 2):
+        f.console_run("authority", "sign", staged, "--key", s.dir / f"console/offline/authority-{n}.pem")
+    assert "published" in f.console_run("authority", "publish", staged).stdout
+    f.console.process.send_signal(signal.SIGHUP)  # else it is seen within the hour
+    wait_for(lambda: authority_version(f) == authority["version"], 30, "the new authority at the agent")
+
+
+def test_an_agent_of_before_lives_through_a_rotation(world):
+    s, state = world.server, world.server.dir / "console"
+    works(world)
+    old = (certificates(state / "ca-signing.pem")[0],
+           load_pem_private_key((state / "ca-signing.key").read_bytes(), None))
+    cas = json.loads(world.console_run("authority", "show").stdout)["cas"]
+    with_console_stopped(world, "rotate-ca")
+    new = certificates(state / "ca-signing.pem")[0]
+    assert not signed_by(certificates(state / "console.pem")[0], new)
+    works(world)                                # it trusts the old CA alone
+    cert, trusted = renew(world, old)           # the authority does not list the new CA yet
+    assert signed_by(cert, old[0]) and len(trusted) == 1
+    pin = hashlib.sha256(new.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    publish_authority(world, [*cas, pin.hexdigest()])
+    cert, trusted = renew(world, old)
+    assert signed_by(cert, new) and len(trusted) == 2
+    works(world)
+    with_console_stopped(world, "rotate-ca", "--finish")
+    assert signed_by(certificates(state / "console.pem")[0], new)
+    assert certificates(state / "ca.pem") == [new] and not (state / "ca-old.key").exists()
+    works(world)
+    key = load_pem_private_key((state / "ca-signing.key").read_bytes(), None)
+    cert, trusted = renew(world, (new, key))
+    assert signed_by(cert, new) and trusted == [new]
+    works(world)
+    s.agent.stop()
+
+
+POINTS = ["rotate.commit", *(f"rotate.move@{n}" for n in range(1, 7))]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_crash_between_the_files_leaves_the_old_or_the_new(tmp_path, point):
+    console = cc.Console(tmp_path / "c", address="127.0.100.2")
+    before = certificates(console.state / "ca-signing.pem")
+    done = console.cli("rotate-ca", env={**os.environ, "ATALAIA_INJECT": point})
+    assert done.returncode != 0
+    console.start()
+    try:
+        assert cc.Agent(console, console.token()).pull()[0] == 204
+    finally:
+        assert console.stop() == 0
+    rotated = certificates(console.state / "ca-signing.pem") != before
+    assert rotated == (point != "rotate.commit") and rotated == (console.state / "ca-old.key").exists()
+    assert not (console.state / "rotate").exists()
+    assert (console.cli("rotate-ca").returncode == 0) == (not rotated)
+
+
+def test_the_old_ca_stays_while_the_authority_does_not_list_the_new(tmp_path):
+    console = cc.Console(tmp_path / "c", address="127.0.100.3")
+    assert console.cli("rotate-ca", "--finish").returncode == 1
+    assert console.cli("rotate-ca").returncode == 0
+    done = console.cli("rotate-ca", "--finish")
+    assert done.returncode == 1 and "authority" in done.stderr
+
+
+def test_the_console_renews_its_certificate_while_it_runs(tmp_path):
+    console = cc.Console(tmp_path / "c", address="127.0.100.4").start()
+    agent = cc.Agent(console, console.token())
+    own = load_pem_private_key((console.state / "console.key").read_bytes(), None)
+    leaf = cc.https(console, "GET", "/v1/tasks", None, agent.cert, agent.key)[2]
+    due, _ = cc.make_cert("atalaia://example/console/main", console.ca(), days=(-300, 50), eku=BOTH, own=own)
+    (console.state / "console.pem").write_text(due)
+    console.process.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: cc.https(console, "GET", "/v1/tasks", None, agent.cert, agent.key)[2] != leaf, 10,
+             "another leaf")
+    now = certificates(console.state / "console.pem")[0]
+    left = now.not_valid_after - datetime.datetime.utcnow()
+    assert left > datetime.timedelta(days=390)
+    assert cc.Agent(console, console.token()).pull()[0] == 204
+    assert console.stop() == 0
