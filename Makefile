@@ -53,7 +53,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench bench-mirror fuzz torture lab sanitize deb
+.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench bench-mirror bench-console fuzz torture lab sanitize deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -66,6 +66,7 @@ help:
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
 	@echo 'make bench      measurements beside real peers, as ratios'
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
+	@echo 'make bench-console  a thousand agents on one console (BENCH_ARGS=--agents N)'
 	@echo 'make bench-delta  deltas beside diff, zstd, xdelta3, bsdiff, zsync, casync (BENCH_ARGS=--quick)'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
@@ -190,6 +191,9 @@ bench-mirror: deps
 	@$(PYTHON) tests/bench/mirror.py build/release/atalaia-update-agent $(BENCH_ARGS)
 bench:
 	@tests/bench/run.sh
+bench-console: deps
+	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-console
+	@ATALAIA_BIN=build/release $(PYTHON) tests/bench/console_fleet.py $(BENCH_ARGS)
 bench-delta: $(B)/$(PROG_roles/publisher)
 	@packaging/deps.sh bench
 	@$(PYTHON) tests/bench/delta.py $(B) $(BENCH_ARGS)

@@ -122,34 +122,44 @@ cancel_free(void *extra)
 	free(x);
 }
 
+static enum err
+note_agent(struct cancel *x, const char *agent)
+{
+	struct agent_row *more;
+
+	if (x->n == x->cap) {
+		more = realloc(x->agents, (x->cap * 2 + 16) * sizeof(*more));
+		if (more == NULL)
+			return ERR_NOMEM;
+		x->agents = more;
+		x->cap = x->cap * 2 + 16;
+	}
+	memset(&x->agents[x->n], 0, sizeof(x->agents[x->n]));
+	return text_copy(x->agents[x->n++].agent, UUID_TEXT, agent, strlen(agent));
+}
+
 /* Who has heard of the task must be told; the others never will hear of it. */
 static enum err
 collect(struct db *db, const char *id, struct cancel *x)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT agent FROM deliveries WHERE task = ? AND final = 0");
-	char agents[64][UUID_TEXT];
-	size_t n = 0;
 	enum err e = db_bind(s, "t", id);
+	struct agent_row known;
 
-	while (e == OK && n < 64 && (e = db_step(s)) == OK) {
-		const char *text = sql_text(s, 0);
-		e = text_copy(agents[n++], UUID_TEXT, text, strlen(text));
-	}
+	while (e == OK && (e = db_step(s)) == OK)
+		e = note_agent(x, sql_text(s, 0));
 	db_end(s);
-	if (e != OK && e != ERR_NOTFOUND)
-		return e;
-	x->agents = calloc(n + 1, sizeof(*x->agents));
-	if (x->agents == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < n; i++) {
-		e = store_agent_get(db, agents[i], &x->agents[x->n]);
+	if (e == ERR_NOTFOUND)
+		e = OK;
+	for (size_t i = 0; e == OK && i < x->n; i++) {
+		e = store_agent_get(db, x->agents[i].agent, &known);
 		if (e == OK)
-			x->n++;
-		else if (e != ERR_NOTFOUND)
-			return e;
+			x->agents[i] = known;
+		else if (e == ERR_NOTFOUND)
+			e = OK; /* no port: woken, and nobody waits */
 	}
-	return OK;
+	return e;
 }
 
 static enum err
@@ -178,10 +188,9 @@ finish_cancel(struct call *call)
 		return;
 	for (size_t i = 0; i < x->n; i++) {
 		waiters_topic(topic, "agent", x->agents[i].agent);
-		if (x->agents[i].task_port != 0)
+		/* a held pull is told at once; a handshake is for those who hold none */
+		if (waiters_wake(call->c->waiters, topic) == 0 && x->agents[i].task_port != 0)
 			push_send(call->c->push, &x->agents[i], call->param, NULL);
-		else
-			(void)waiters_wake(call->c->waiters, topic);
 	}
 	waiters_topic(topic, "task", call->param);
 	(void)waiters_wake(call->c->waiters, topic);

@@ -245,6 +245,34 @@ def test_cancel_before_and_after_the_agent_knows(console, agent):
     assert show(console, second)["state"] == "canceled"
 
 
+def test_a_cancel_reaches_more_than_64_agents_at_once(console):
+    group = "g" + uuid.uuid4().hex[:8]
+    token = console.token("--group", group, "--uses", "70")
+    agents = [Agent(console, token, f"many-{n}", port=9) for n in range(70)]  # nobody listens on 9
+    task = send(console, "group:" + group, "scan.start", "paths=[\"/\"]")
+    told = []
+
+    def life(agent):
+        assert agent.pull(wait=20)[0] == 200
+        agent.report(task["id"], "running")
+        held.release()
+        status, answer = agent.pull(wait=60)
+        told.append((status, answer.get("cancel"), time.monotonic()))
+    held = threading.Semaphore(0)
+    threads = [threading.Thread(target=life, args=(a,)) for a in agents]
+    for t in threads:
+        t.start()
+    for _ in agents:
+        assert held.acquire(timeout=40)
+    wait_for(lambda: console.json("status")["waiters"] >= 70, 20, "70 held pulls")
+    began = time.monotonic()
+    assert console.cli("task", "cancel", task["id"]).returncode == 0
+    for t in threads:
+        t.join(30)
+    assert len(told) == 70 and all(x[:2] == (200, [task["id"]]) for x in told)
+    assert max(x[2] for x in told) - began < 5
+
+
 def test_a_task_that_nobody_fetched_expires(console, agent):
     task = send(console, agent.id, "update.now", "--life", "1s")
     done = console.cli("task", "show", task["id"], "--wait", "--timeout", "30s", "--json")
