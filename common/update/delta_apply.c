@@ -14,7 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK (256u << 10) /* read and write unit: few system calls, little memory */
+#define CHUNK (128u << 10) /* read and write unit: few system calls, little memory */
+#define DIRECT (16u << 10)
+#define POOL_READ 4096 /* pieces of a chain's pool are lines from all over it */
 #define PATH_SIZE 4096
 
 /* ---- reading: positions in a file, mostly ascending ---- */
@@ -22,17 +24,18 @@
 struct source {
 	int fd;
 	uint64_t start; /* position of buf[0] */
-	size_t have;
+	size_t have, chunk;
 	uint8_t *buf;
 };
 
 static enum err
-source_open(struct source *s, int fd)
+source_open(struct source *s, int fd, size_t chunk)
 {
 	s->fd = fd;
+	s->chunk = chunk;
 	s->start = 0;
 	s->have = 0;
-	s->buf = malloc(CHUNK);
+	s->buf = malloc(chunk);
 	return s->buf != NULL ? OK : ERR_NOMEM;
 }
 
@@ -44,7 +47,7 @@ source_get(struct source *s, uint64_t at, const uint8_t **p, size_t *len)
 		ssize_t n;
 
 		do
-			n = pread(s->fd, s->buf, CHUNK, (off_t)at);
+			n = pread(s->fd, s->buf, s->chunk, (off_t)at);
 		while (n < 0 && errno == EINTR);
 		if (n <= 0)
 			return n < 0 ? err_from_errno(errno) : ERR_VERIFY; /* shorter than it was */
@@ -101,16 +104,25 @@ writer_put(struct writer *w, const uint8_t *p, size_t n)
 	return OK;
 }
 
+/* A long copy is read straight into the output buffer; short ones share a read. */
 static enum err
 writer_copy(struct writer *w, struct source *s, uint64_t at, uint64_t len)
 {
 	while (len > 0) {
-		size_t n = len < CHUNK ? (size_t)len : CHUNK;
+		size_t room = CHUNK - w->fill, n = len < room ? (size_t)len : room;
 		const uint8_t *p = NULL;
-		enum err e = source_get(s, at, &p, &n);
+		enum err e;
 
-		if (e == OK)
-			e = writer_put(w, p, n);
+		if (n >= DIRECT) {
+			e = delta_pread(s->fd, w->buf + w->fill, n, at);
+			w->fill += n;
+			if (e == OK && w->fill == CHUNK)
+				e = writer_flush(w);
+		} else {
+			e = source_get(s, at, &p, &n);
+			if (e == OK)
+				e = writer_put(w, p, n);
+		}
 		if (e != OK)
 			return e;
 		at += n;
@@ -144,7 +156,7 @@ pass_open(struct pass *ps, struct delta_apply *a, const char *old_path, const ch
 	fd = open(old_path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fault_sys(f, errno, "cannot open %s", old_path);
-	e = source_open(&ps->old, fd);
+	e = source_open(&ps->old, fd, CHUNK);
 	ps->w.buf = malloc(CHUNK);
 	if (e != OK || ps->w.buf == NULL)
 		return ERR_NOMEM;
@@ -274,7 +286,7 @@ chain_pass(struct delta_apply *a, const char *old_path, const struct delta_chain
 
 	ps.w.hashing = last;
 	if (e == OK)
-		e = source_open(&ps.pool, pool->fd);
+		e = source_open(&ps.pool, pool->fd, POOL_READ);
 	if (e == OK)
 		e = delta_pool_flush(pool);
 	for (i = 0; e == OK && i < c->count; i++) {
