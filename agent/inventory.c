@@ -109,6 +109,8 @@ add_hardware(cJSON *doc)
 		e = json_add_string(o, "model", model);
 	if (e == OK)
 		e = json_add_u64(o, "memory", uv_get_total_memory());
+	if (e == OK)
+		e = json_add_u64(o, "memory_available", machine_memory_available());
 	if (e == OK && uv_cpu_info(&cpus, &n) == 0) {
 		e = json_add_u64(o, "processors", (uint64_t)n);
 		if (e == OK && n > 0)

@@ -104,6 +104,15 @@ source_json(const struct source *s)
 	return NULL;
 }
 
+/* Host and port of a proxy's URL: what is before an @ is nobody's business. */
+static const char *
+without_password(const char *url)
+{
+	const char *at = strrchr(url, '@');
+
+	return at == NULL ? url : at + 1;
+}
+
 /* Where this PC could take updates from, healthy or not: for atalaia doctor. */
 static void
 get_sources(struct http_req *r, void *ctx)
@@ -111,6 +120,7 @@ get_sources(struct http_req *r, void *ctx)
 	struct source list[LIMIT_SOURCES];
 	size_t n = agent_sources(owner(ctx), list, LIMIT_SOURCES, false);
 	cJSON *o = cJSON_CreateObject(), *array = NULL;
+	const struct agent_conf *conf = owner(ctx)->conf;
 	enum err e = o == NULL ? ERR_NOMEM : json_add_array(o, "sources", &array);
 
 	for (size_t i = 0; e == OK && i < n; i++) {
@@ -118,6 +128,12 @@ get_sources(struct http_req *r, void *ctx)
 
 		e = item == NULL ? ERR_NOMEM : json_append(array, item);
 	}
+	if (e == OK && conf->proxy[0] != '\0')
+		e = json_add_string(o, "proxy", without_password(conf->proxy));
+	if (e == OK && conf->console_proxy[0] != '\0')
+		e = json_add_string(o, "console_proxy", without_password(conf->console_proxy));
+	if (e == OK)
+		e = json_add_u64(o, "disk_floor", conf->disk_floor);
 	reply(r, 200, o);
 }
 
@@ -248,6 +264,12 @@ get_inventory(struct http_req *r, void *ctx)
 	inventory_reply(owner(ctx), r);
 }
 
+static void
+post_probe(struct http_req *r, void *ctx)
+{
+	probe_reply(owner(ctx), r);
+}
+
 static enum err
 sets_of(cJSON *list, const char *state, const char *feed)
 {
@@ -319,6 +341,7 @@ const struct http_route local_routes[] = {
 	{ "GET", "/v1/sources", 0, 0, get_sources },
 	{ "GET", "/v1/sets", 0, 0, get_sets },
 	{ "GET", "/v1/inventory", 0, 0, get_inventory },
+	{ "POST", "/v1/probe", 0, 1024, post_probe },
 	{ "POST", "/v1/update", 0, 1024, post_update },
 };
 const size_t local_route_count = sizeof local_routes / sizeof local_routes[0];

@@ -509,6 +509,9 @@ role_json(struct role *r)
 		e = json_add_u64(o, "version", r->version);
 	if (e == OK && r->why[0] != '\0')
 		e = json_add_string(o, "why", r->why);
+	if (e == OK && r->wish.on && json_add_object(o, "options", &list) == OK)
+		e = role_serve_options(r, list);
+	list = NULL;
 	if (e == OK && r->counters != NULL)
 		(void)cJSON_AddItemToObject(o, "counters", cJSON_Duplicate(r->counters, true));
 	if (e == OK && role_mirrors(r))

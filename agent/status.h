@@ -15,6 +15,8 @@ MUST_CHECK enum err status_metrics(struct agent *a, struct buf *out); /* OpenMet
 extern const struct http_route local_routes[];
 extern const size_t local_route_count;
 
+/* Answers with what the console sees when it connects back to the task port. */
+void probe_reply(struct agent *a, struct http_req *r);
 /* Answers with the system information document, which is read in a worker. */
 void inventory_reply(struct agent *a, struct http_req *r);
 

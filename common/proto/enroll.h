@@ -32,6 +32,9 @@
 #define ENROLL_RENEW_PATH "/v1/renew"
 #define ENROLL_EVENTS_PATH "/v1/events"
 #define ENROLL_TASKS_PATH "/v1/tasks"
+/* ?task_port=N: the console connects back to the agent's address and answers {address, task_port,
+ * reached, status, error?, time}: whether pushed tasks can arrive. */
+#define ENROLL_PROBE_PATH "/v1/probe"
 #define ENROLL_FEEDS_PATH "/v1/feeds/"
 #define ENROLL_MAC 32
 #define LIMIT_ENROLL_REQUEST 16384  /* a CSR of a P-256 key has 500 bytes */

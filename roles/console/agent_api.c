@@ -13,6 +13,7 @@ const struct http_route agent_routes[] = {
 	{ "GET", ENROLL_TASKS_PATH, HTTP_NEED_AGENT, 0, on_pull },
 	{ "POST", ENROLL_TASKS_PATH "/{}/state", HTTP_NEED_AGENT, LIMIT_TASK_BYTES, on_task_state },
 	{ "PUT", ENROLL_TASKS_PATH "/{}/files/{}", HTTP_NEED_AGENT, UPLOAD_PIECE, on_upload },
+	{ "POST", ENROLL_PROBE_PATH, HTTP_NEED_AGENT, 1024, on_probe },
 	{ "GET", ENROLL_FEEDS_PATH "policies/*", HTTP_NEED_AGENT, 0, on_feed_file },
 };
 const size_t agent_route_count = sizeof(agent_routes) / sizeof(agent_routes[0]);

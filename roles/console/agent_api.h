@@ -16,6 +16,7 @@ void on_events(struct http_req *req, void *ctx);      /* ingest.c */
 void on_pull(struct http_req *req, void *ctx);        /* pull.c */
 void on_task_state(struct http_req *req, void *ctx);  /* pull.c */
 void on_upload(struct http_req *req, void *ctx);      /* upload.c */
+void on_probe(struct http_req *req, void *ctx);       /* probe.c */
 void on_feed_file(struct http_req *req, void *ctx);   /* feed_files.c */
 
 #endif
