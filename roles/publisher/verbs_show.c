@@ -134,10 +134,11 @@ verb_patch(const struct args *a, const char *passphrase, struct fault *f)
 	if (hex == NULL || length == NULL ||
 	    text_unhex(sum, sizeof sum, hex, strlen(hex), &n) != OK || n != sizeof sum ||
 	    text_u64(length, strlen(length), UINT64_MAX, &d.new_len) != OK)
-		return fault_set(f, ERR_INVAL, "--sha256 (64 digits) and --length of the result are needed");
+		return fault_set(
+		    f, ERR_INVAL, "--sha256 (64 digits) and --length of the result are needed");
 	e = delta_apply(&d, f);
 	if (e == OK)
-		printf("%s: %" PRIu64 " bytes copied, %" PRIu64 " inserted, %u pass%s\n", d.out_path,
-		    d.copied, d.inserted, d.passes, d.passes == 1 ? "" : "es");
+		printf("%s: %" PRIu64 " bytes copied, %" PRIu64 " inserted, %u pass%s\n",
+		    d.out_path, d.copied, d.inserted, d.passes, d.passes == 1 ? "" : "es");
 	return e;
 }
