@@ -41,7 +41,8 @@ notify_interval_ms(void)
 
 	if (us == NULL || text_u32(us, strlen(us), WATCHDOG_MAX_US, &n) != OK)
 		return 0;
-	if (pid != NULL && (text_u32(pid, strlen(pid), INT32_MAX, &who) != OK || (pid_t)who != getpid()))
+	if (pid != NULL &&
+	    (text_u32(pid, strlen(pid), INT32_MAX, &who) != OK || (pid_t)who != getpid()))
 		return 0;
 	return n < 2000 ? 1 : n / 2000;
 }

@@ -1,29 +1,24 @@
-/* doctor.c - probes every port this PC depends on with its own protocol, and judges clock,
- * certificate and disk out of the agent's documents. libcurl's multi interface, one probe at a
- * time: doctor owns no loop. */
-#include "verbs.h"
+/* doctor.c - findings in order: what the agent's documents say about clock, certificate, role,
+ * engine, memory and disk, and what the ports say themselves (doctor_ports.c). */
+#include "doctor.h"
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "net/curlset.h"
+#include "base/text.h"
 #include "screen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBE_MS 8000
 #define CERTIFICATE_MS (5ll * 86400 * 1000)
+#define SKEW_MS 300000ll
 #define DISK_FLOOR (512ull << 20)
+#define MEMORY_FLOOR (384ull << 20) /* a small set beside the one in use, and its tables */
 
-struct doctor {
-	const struct call *call;
-	cJSON *findings;
-	unsigned bad;
-};
-
-static void
-say(struct doctor *d, bool good, const char *what, const char *text, const char *remedy)
+void
+doctor_say(struct doctor *d, const char *name, bool good, const char *what, const char *text,
+    const char *remedy)
 {
 	cJSON *o = cJSON_CreateObject();
 
@@ -33,128 +28,15 @@ say(struct doctor *d, bool good, const char *what, const char *text, const char 
 		if (!good && remedy[0] != '\0')
 			(void)printf("   remedy: %s\n", remedy);
 	}
-	if (o == NULL || json_add_bool(o, "good", good) != OK ||
-	    json_add_string(o, "what", what) != OK || json_add_string(o, "text", text) != OK ||
+	if (o == NULL || json_add_string(o, "name", name) != OK ||
+	    json_add_bool(o, "good", good) != OK || json_add_string(o, "what", what) != OK ||
+	    json_add_string(o, "text", text) != OK ||
 	    json_add_string(o, "remedy", good ? "" : remedy) != OK) {
 		cJSON_Delete(o);
 		return;
 	}
 	if (json_append(d->findings, o) != OK)
 		(void)fprintf(stderr, "atalaia: memory ran out\n");
-}
-
-static size_t
-swallow(char *p, size_t size, size_t n, void *ctx)
-{
-	size_t *left = ctx;
-
-	if (size * n > *left)
-		return 0; /* enough seen */
-	*left -= size * n;
-	return size * n;
-}
-
-static CURLcode
-perform(CURL *easy)
-{
-	CURLM *multi = curl_multi_init();
-	CURLcode code = CURLE_OUT_OF_MEMORY;
-	int running = 1, left;
-	CURLMsg *m;
-
-	if (multi == NULL)
-		return code;
-	if (curl_multi_add_handle(multi, easy) == CURLM_OK) {
-		while (running > 0) {
-			if (curl_multi_perform(multi, &running) != CURLM_OK)
-				break;
-			if (running > 0)
-				(void)curl_multi_poll(multi, NULL, 0, 1000, NULL);
-		}
-		while ((m = curl_multi_info_read(multi, &left)) != NULL)
-			if (m->msg == CURLMSG_DONE)
-				code = m->data.result;
-		(void)curl_multi_remove_handle(multi, easy);
-	}
-	(void)curl_multi_cleanup(multi);
-	return code;
-}
-
-/* True when somebody who speaks the protocol answers; a refusal in the protocol is an answer. */
-static bool
-probe(const char *url, char *why, size_t size)
-{
-	struct curlset set = {
-		.protocols = "ftp,http", .connect_ms = PROBE_MS, .total_ms = PROBE_MS
-	};
-	CURL *easy = curl_easy_init();
-	char error[CURL_ERROR_SIZE] = "";
-	size_t left = 262144;
-	long status = 0;
-	CURLcode code;
-
-	(void)snprintf(why, size, "memory ran out");
-	if (easy == NULL)
-		return false;
-	if (curlset_apply(easy, &set) != OK ||
-	    curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, swallow) != CURLE_OK ||
-	    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &left) != CURLE_OK) {
-		curl_easy_cleanup(easy);
-		return false;
-	}
-	code = perform(easy);
-	(void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)snprintf(why, size, "%s",
-	    code == CURLE_OK   ? "answers"
-	    : error[0] != '\0' ? error
-			       : curl_easy_strerror(code));
-	curl_easy_cleanup(easy);
-	return code == CURLE_OK || code == CURLE_REMOTE_FILE_NOT_FOUND || code == CURLE_WRITE_ERROR;
-}
-
-static void
-probe_port(struct doctor *d, const cJSON *s, const char *kind, const char *scheme, uint64_t port,
-    const char *path)
-{
-	const char *host = screen_text(s, "host");
-	bool six = strchr(host, ':') != NULL;
-	char url[512], what[400], why[320], remedy[320];
-
-	if (port == 0)
-		return;
-	(void)snprintf(url, sizeof url, "%s://%s%s%s:%llu%s", scheme, six ? "[" : "", host,
-	    six ? "]" : "", (unsigned long long)port, path);
-	(void)snprintf(what, sizeof what, "%s at %s (%s:%llu)", kind, screen_text(s, "name"), host,
-	    (unsigned long long)port);
-	(void)snprintf(remedy, sizeof remedy, "let this PC reach TCP %llu of %s%s",
-	    (unsigned long long)port, host,
-	    strcmp(scheme, "ftp") == 0 ? " and its passive range (default 3400-3999)" : "");
-	say(d, probe(url, why, sizeof why), what, why, remedy);
-}
-
-static void
-probe_sources(struct doctor *d)
-{
-	cJSON *doc;
-	const cJSON *s;
-	unsigned n = 0;
-
-	if (ask(d->call, "GET", "/v1/sources", &doc) != EXIT_GOOD)
-		return;
-	cJSON_ArrayForEach(s, json_get(doc, "sources"))
-	{
-		probe_port(d, s, "version port", "http", screen_number(s, "version"), "/v1/feeds");
-		probe_port(d, s, "FTP and passive range", "ftp", screen_number(s, "ftp"), "/");
-		probe_port(d, s, "HTTP", "http", screen_number(s, "http"), "/");
-		n++;
-	}
-	if (n == 0)
-		say(d, false, "sources", "no source of updates is known",
-		    "enrol this PC, or let the console "
-		    "name a server");
-	cJSON_Delete(doc);
 }
 
 static void
@@ -165,44 +47,173 @@ judge_time(struct doctor *d, const cJSON *s)
 	bool behind = cJSON_IsTrue(json_get(s, "clock_behind"));
 	int64_t ms;
 
-	say(d, !behind, "clock", behind ? "behind signed time" : "not behind any signed time",
+	doctor_say(d, "clock", !behind, "clock",
+	    behind ? "behind signed time" : "not behind any signed time",
 	    "timedatectl set-ntp yes");
 	if (until[0] != '\0' && clock_parse(until, strlen(until), &ms) == OK)
-		say(d, ms - clock_wall_ms() > CERTIFICATE_MS, "certificate", until,
-		    "let this PC reach its console: it renews by itself");
+		doctor_say(d, "certificate", ms - clock_wall_ms() > CERTIFICATE_MS, "certificate",
+		    until, "let this PC reach its console: it renews by itself");
+}
+
+/* --- 2225, and 2222 from the other side --- */
+
+static void
+judge_skew(struct doctor *d, const cJSON *answer)
+{
+	const char *then = screen_text(answer, "time");
+	int64_t ms, apart;
+	char text[160];
+
+	if (clock_parse(then, strlen(then), &ms) != OK)
+		return;
+	apart = clock_wall_ms() - ms;
+	if (apart < SKEW_MS && apart > -SKEW_MS)
+		return;
+	(void)snprintf(text, sizeof text, "%lld s %s the console's",
+	    (long long)((apart < 0 ? -apart : apart) / 1000), apart < 0 ? "behind" : "ahead of");
+	doctor_say(d, "clock", false, "clock", text, "timedatectl set-ntp yes");
+}
+
+static void
+judge_back(struct doctor *d, const cJSON *answer)
+{
+	unsigned port = (unsigned)screen_number(answer, "task_port");
+	const char *address = screen_text(answer, "address");
+	bool reached = cJSON_IsTrue(json_get(answer, "reached"));
+	char text[500], remedy[300];
+
+	(void)snprintf(text, sizeof text, "the console sees this PC as %s and %s port %u%s%s",
+	    address, reached ? "reaches" : "does not reach", port, reached ? "" : ": ",
+	    screen_text(answer, "error"));
+	(void)snprintf(remedy, sizeof remedy,
+	    "let the console reach TCP %u of this PC; until then tasks come by 2225, which is "
+	    "slower "
+	    "and no harm (usual behind NAT)",
+	    port);
+	if (!reached)
+		doctor_hint(d, true, "", port, port);
+	doctor_say(d, "task-port", reached, "task port", text, remedy);
 }
 
 static void
 judge_console(struct doctor *d, const cJSON *s)
 {
 	const cJSON *id = json_get(s, "identity");
-	const char *error = screen_text(id, "console_error");
-	char remedy[320];
+	const char *host = screen_text(id, "console");
+	unsigned port = (unsigned)screen_number(id, "console_port");
+	struct fault f = { 0 };
+	cJSON *answer = NULL;
+	char what[320], remedy[320];
+	int status = 0;
 
 	if (!cJSON_IsTrue(json_get(id, "enrolled"))) {
-		say(d, false, "enrolment", "this PC is not enrolled", screen_text(id, "remedy"));
+		doctor_say(d, "enrolment", false, "enrolment", "this PC is not enrolled",
+		    screen_text(id, "remedy"));
 		return;
 	}
-	(void)snprintf(remedy, sizeof remedy, "let this PC reach TCP %llu of %s",
-	    (unsigned long long)screen_number(id, "console_port"), screen_text(id, "console"));
-	say(d, error[0] == '\0', "console", error[0] == '\0' ? "heard" : error, remedy);
+	(void)snprintf(what, sizeof what, "console (%s:%u)", host, port);
+	(void)snprintf(remedy, sizeof remedy, "let this PC reach TCP %u of %s", port, host);
+	if (client_ask(d->call->client, "POST", "/v1/probe", &status, &answer, &f) != OK)
+		doctor_say(d, "console", false, what, fault_text(&f), remedy);
+	else if (status == 200) {
+		doctor_say(d, "console", true, what, "answers, and connected back", "");
+		judge_back(d, answer);
+		judge_skew(d, answer);
+	} else {
+		if (status == 502)
+			doctor_hint(d, false, host, port, port);
+		doctor_say(d, "console", false, what, screen_text(answer, "detail"), remedy);
+	}
+	cJSON_Delete(answer);
+}
+
+/* --- the role of this PC --- */
+
+static uint32_t
+option(const cJSON *options, const char *name, uint32_t dflt)
+{
+	const char *v = screen_text(options, name);
+	uint32_t n;
+
+	return v[0] != '\0' && text_u32(v, strlen(v), 65535, &n) == OK ? n : dflt;
 }
 
 static void
-judge_disk(struct doctor *d)
+judge_overlap(struct doctor *d, const cJSON *s, const cJSON *role)
+{
+	const cJSON *options = json_get(role, "options");
+	uint32_t first = option(options, "passive_first", 3400);
+	uint32_t count = option(options, "passive_count", 600), last = first + count - 1;
+	const uint32_t ours[] = { (uint32_t)screen_number(json_get(s, "ports"), "task"),
+		(uint32_t)screen_number(json_get(s, "ports"), "event"),
+		option(options, "version_port", 3333), option(options, "ftp_port", 2021),
+		option(options, "http_port", 0), 2225, 2226, 10443 };
+	char text[200] = "", all[300];
+	size_t n = 0;
+
+	if (first == 0)
+		return;
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (ours[i] >= first && ours[i] <= last && n < sizeof text - 8)
+			n += (size_t)snprintf(text + n, sizeof text - n, " %u", ours[i]);
+	(void)snprintf(all, sizeof all, "the range %u-%u %s%s", first, last,
+	    n > 0 ? "has service ports of ours inside:" : "has no service port of ours inside",
+	    text);
+	doctor_say(d, "passive-overlap", n == 0, "passive range of this PC", all,
+	    "move passive_first, such as 3400 with passive_count 600");
+}
+
+static void
+judge_role(struct doctor *d, const cJSON *s)
+{
+	const cJSON *role = json_get(s, "update_agent");
+	const char *why = screen_text(role, "why");
+	bool serving = cJSON_IsTrue(json_get(role, "serving"));
+
+	if (!cJSON_IsTrue(json_get(role, "on")))
+		return;
+	doctor_say(d, "role", serving, "update agent on this PC",
+	    serving	     ? "serves"
+	    : why[0] != '\0' ? why
+			     : "does not serve",
+	    "see the log of atalaia-agent; correct [update-agent] or the task's settings");
+	judge_overlap(d, s, role);
+}
+
+/* --- room --- */
+
+static void
+judge_memory(struct doctor *d, const cJSON *s, const cJSON *doc)
+{
+	const cJSON *e = json_get(s, "engine");
+	uint64_t room = screen_number(json_get(doc, "hardware"), "memory_available");
+	char text[160], bytes[64];
+
+	if (strcmp(screen_text(e, "type"), "clamd") != 0 || room == 0)
+		return;
+	screen_bytes(bytes, sizeof bytes, room);
+	(void)snprintf(text, sizeof text, "%s available", bytes);
+	doctor_say(d, "memory", room > MEMORY_FLOOR, "memory for a reload of the engine", text,
+	    "set ConcurrentDatabaseReload no in clamd.conf, or add memory");
+}
+
+static void
+judge_room(struct doctor *d, const cJSON *s)
 {
 	cJSON *doc;
 	const cJSON *k;
 
 	if (ask(d->call, "GET", "/v1/inventory", &doc) != EXIT_GOOD)
 		return;
+	judge_memory(d, s, doc);
 	cJSON_ArrayForEach(k, json_get(doc, "disks"))
 	{
 		char what[320], room[64];
 
 		(void)snprintf(what, sizeof what, "disk %s", screen_text(k, "path"));
 		screen_bytes(room, sizeof room, screen_number(k, "free"));
-		say(d, screen_number(k, "free") > DISK_FLOOR, what, room, "free some room");
+		doctor_say(
+		    d, "disk", screen_number(k, "free") > DISK_FLOOR, what, room, "free some room");
 	}
 	cJSON_Delete(doc);
 }
@@ -214,31 +225,55 @@ judge_engine(struct doctor *d, const cJSON *s)
 
 	if (strcmp(screen_text(e, "type"), "none") == 0 || json_get(e, "up") == NULL)
 		return;
-	say(d, cJSON_IsTrue(json_get(e, "up")), "engine",
+	doctor_say(d, "engine", cJSON_IsTrue(json_get(e, "up")), "engine",
 	    screen_text(e, "error")[0] == '\0' ? "answers" : screen_text(e, "error"),
 	    "systemctl status clamav-daemon");
+}
+
+static void
+print_json(struct doctor *d)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	if (o == NULL || json_add_u64(o, "bad", d->bad) != OK ||
+	    !cJSON_AddItemToObject(o, "findings", d->findings)) {
+		(void)fprintf(stderr, "atalaia: memory ran out\n");
+		cJSON_Delete(o);
+		return;
+	}
+	d->findings = NULL;
+	if (doctor_hints_json(d, o))
+		screen_json(o);
+	cJSON_Delete(o);
 }
 
 int
 verb_doctor(const struct call *c)
 {
-	struct doctor d = { .call = c, .findings = cJSON_CreateArray() };
+	struct doctor *d = calloc(1, sizeof *d);
 	cJSON *s;
-	int r = ask(c, "GET", "/v1/status", &s);
+	int r = d == NULL ? EXIT_TROUBLE : ask(c, "GET", "/v1/status", &s);
 
 	if (r != EXIT_GOOD) {
-		cJSON_Delete(d.findings);
+		free(d);
 		return r;
 	}
-	say(&d, true, "agent", "answers", "");
-	judge_time(&d, s);
-	judge_console(&d, s);
-	probe_sources(&d);
-	judge_engine(&d, s);
-	judge_disk(&d);
+	d->call = c;
+	d->findings = cJSON_CreateArray();
+	doctor_say(d, "agent", true, "agent", "answers", "");
+	judge_time(d, s);
+	judge_console(d, s);
+	judge_role(d, s);
+	doctor_ports(d, s);
+	judge_engine(d, s);
+	judge_room(d, s);
 	if (c->json)
-		screen_json(d.findings);
-	cJSON_Delete(d.findings);
+		print_json(d);
+	else if (c->fix_hints)
+		doctor_print_hints(d);
+	r = d->bad == 0 ? EXIT_GOOD : EXIT_TROUBLE;
+	cJSON_Delete(d->findings);
 	cJSON_Delete(s);
-	return d.bad == 0 ? EXIT_GOOD : EXIT_TROUBLE;
+	free(d);
+	return r;
 }
