@@ -153,7 +153,7 @@ write_records(const struct delta_matches *m, uint64_t shortest, struct delta_tex
 		if (last || e != OK)
 			break;
 		skip = (int64_t)x->from - (int64_t)cursor;
-		e = bytes_number(&columns[2], ((uint64_t)skip << 1) ^ (uint64_t)(skip >> 63));
+		e = bytes_number(&columns[2], skip < 0 ? ~((uint64_t)skip << 1) : (uint64_t)skip << 1);
 		cursor = x->from + x->len;
 		at = x->at + x->len;
 	}

@@ -313,7 +313,7 @@ repo_load_config(struct repo *r, struct fault *f)
 {
 	cJSON *t = NULL, *days = NULL;
 	const char *feed = NULL;
-	uint64_t keep;
+	uint64_t keep = 0;
 	enum err e = read_json(r->dir, "repo.json", &t, f);
 
 	if (e == OK)

@@ -85,7 +85,7 @@ static enum err
 name_delta(struct repo_entries *l, const char *name, const char *from, const char *path)
 {
 	struct repo_entry *x = repo_entry_find(l, name);
-	cJSON *inner, *d;
+	cJSON *inner, *d = NULL;
 	enum err e = x != NULL ? ours(x, &inner) : ERR_NOTFOUND;
 
 	if (e == OK)
