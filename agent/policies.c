@@ -1,6 +1,7 @@
 /* policies.c - see policies.h. */
 #include "policies.h"
 
+#include "authority_pin.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -30,7 +31,7 @@ struct policies {
 struct apply {
 	uv_work_t work;
 	struct policies *p; /* NULL: closed meanwhile */
-	char set[4096], dir[4096], names[PART_COUNT][128];
+	char set[4096], dir[4096], tuf[4200], names[PART_COUNT][128];
 	char org[65];
 	uint64_t version_floor;
 	struct authority *authority;
@@ -63,6 +64,24 @@ read_authority(struct authority **out, const struct buf *text, const char *org, 
 	return e;
 }
 
+/* What was kept (tuf is empty then) was checked when it came. */
+static enum err
+check_authority(struct apply *x, const struct buf *text, struct fault *f)
+{
+	char pins[4200];
+	enum err e = read_authority(&x->authority, text, x->org, x->version_floor, f);
+
+	if (e != OK || x->tuf[0] == '\0')
+		return e;
+	(void)snprintf(pins, sizeof pins, "%s/authority-keys.json", x->dir);
+	e = authority_pin_check(pins, x->tuf, text, f);
+	if (e != OK) {
+		authority_free(x->authority);
+		x->authority = NULL;
+	}
+	return e;
+}
+
 static enum err
 read_part(struct apply *x, enum part part, const char *path, struct buf *text)
 {
@@ -74,7 +93,7 @@ read_part(struct apply *x, enum part part, const char *path, struct buf *text)
 		return part == PART_AUTHORITY ? e : OK;
 	}
 	if (e == OK && part == PART_AUTHORITY)
-		e = read_authority(&x->authority, text, x->org, x->version_floor, f);
+		e = check_authority(x, text, f);
 	else if (e == OK)
 		e = policy_parse(&x->policy[part], x->names[part], buf_text(text), text->len, f);
 	return e;
@@ -232,6 +251,7 @@ policies_apply(
 	}
 	fill(x, p);
 	(void)snprintf(x->set, sizeof x->set, "%s", set);
+	(void)snprintf(x->tuf, sizeof x->tuf, "%s/feeds/policies/tuf", p->agent->conf->state);
 	x->done = done;
 	x->ctx = ctx;
 	x->work.data = x;

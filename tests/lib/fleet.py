@@ -126,7 +126,7 @@ class Fleet:
         return json.loads(done.stdout)
 
     # --- console -------------------------------------------------------------------------------
-    def start_console(self, policy=None, **options):
+    def start_console(self, policy=None, init=(), **options):
         s = self.server
         extra = "".join(f"{k} = {v}\n" for k, v in options.items())
         self.console_conf = s.write("console.conf", f"""[console]
@@ -136,7 +136,7 @@ host = {s.address}
 listen = {s.address}
 publish = {self.publish_root}
 {extra}""")
-        s.run("atalaia-console", "init", "--config", self.console_conf)
+        s.run("atalaia-console", "init", *init, "--config", self.console_conf)
         if policy:
             self.set_policy("default.json", policy)
         self.console = s.start("atalaia-console", "serve", "--config", self.console_conf)
