@@ -53,7 +53,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static install clean bench bench-mirror bench-console fuzz torture lab sanitize deb
+.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static analyze install clean bench bench-mirror bench-console fuzz torture lab sanitize deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -61,6 +61,7 @@ help:
 	@echo 'make demo       install what is missing, build, run server + branch + workstation here and show an update and a detection'
 	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
 	@echo 'make check      style, layers and static analysis'
+	@echo 'make analyze    path-sensitive analysis, minutes, for a person to read'
 	@echo 'make sanitize   unit, golden and corpus tests under ASan+UBSan and TSan'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
@@ -173,6 +174,9 @@ layers:
 static:
 	@packaging/deps.sh static
 	@tests/lib/static.sh
+analyze:
+	@packaging/deps.sh static
+	@tests/lib/static.sh analyze
 
 sanitize:
 	@$(MAKE) --no-print-directory MODE=asan unit corpus

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t
@@ -19,9 +20,7 @@ keys_here(const struct repo *r, const cJSON *ids)
 	cJSON_ArrayForEach(id, ids) {
 		if (!cJSON_IsString(id) || strlen(id->valuestring) != 64)
 			continue;
-		memcpy(name, "keys/", 5);
-		memcpy(name + 5, id->valuestring, 64);
-		memcpy(name + 69, ".pem", 5);
+		(void)snprintf(name, sizeof name, "keys/%.64s.pem", id->valuestring);
 		if (repo_join(path, r->dir, name, NULL) == OK)
 			n += file_exists(path);
 	}
