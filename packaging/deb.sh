@@ -15,3 +15,4 @@ dpkg-buildpackage -us -uc -b >"$out/build.log" 2>&1 || {
 cd "$out"
 lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs ./*.changes
 ls -l ./*.deb
+"$top/packaging/check-deb.sh" "$out"
