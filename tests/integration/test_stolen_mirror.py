@@ -63,8 +63,8 @@ def start(f):
         "update": {"auto": False, "bypass": "never", "jitter": "0"},
         "sources": {"update_agents": [{"name": "branch", "host": NAME, "ftp": 2021, "http": 2221,
                                        "version": 3333, "subnets": ["127.0.90.0/24"]}]}},
-                    admin_port=22990)
-    f.configure_agent(f.server, 22991, more="retry=500ms", role=f"""[update-agent]
+                    admin_port=0)
+    f.configure_agent(f.server, world.free_port(), more="retry=500ms", role=f"""[update-agent]
 enabled = yes
 mode = origin
 root = {f.publish_root}
@@ -72,8 +72,8 @@ listen = {SERVER}
 poll_interval = 200ms
 """)
     f.start_agent(f.server)
-    for n, host in enumerate([f.branch, *f.stations]):
-        f.configure_agent(host, 22992 + n, more="retry=500ms")
+    for host in [f.branch, *f.stations]:
+        f.configure_agent(host, world.free_port(), more="retry=500ms")
         f.enroll(host)
         f.start_agent(host)
     done = f.send_task(f.branch, "role.set", {"role": "update-agent", "on": True,

@@ -32,11 +32,16 @@ def thin(items):
 
 def by_system_call(v, how):
     v.prepare()
-    pairs = thin(sweep.points(v.argv, None if how == "kill" else sweep.FILE_CALLS, **v.kw))
+    pairs = thin(sweep.points(v.argv, None if how == "kill" else sweep.FILE_CALLS,
+                              how != "kill", **v.kw))
     broken = []
     for point in pairs:
-        v.prepare()
-        status = sweep.run_at(v.argv, point, how, **v.kw)
+        for _ in range(3):
+            v.prepare()
+            status = sweep.run_at(v.argv, point, how, **v.kw)
+            # Threads change the order of calls: libuv aborts when its event descriptor was hit instead.
+            if status != -6 or how == "kill":
+                break
         complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
         if complaint:
             broken.append(f"{how} at {point[0]} #{point[1]}: {complaint}")
