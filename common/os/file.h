@@ -24,6 +24,9 @@ MUST_CHECK enum err file_replace_at(int dirfd, const char *name, const void *p, 
 MUST_CHECK enum err file_write_all(int fd, const void *p, size_t n); /* EINTR, short writes */
 MUST_CHECK enum err file_sync(int fd);                               /* fsync, EINTR */
 MUST_CHECK enum err file_sync_dir(const char *path, struct fault *f);
+/* Two names of one folder (files or folders) change places in one step, then the folder is fsynced.
+ * ERR_UNSUPPORTED where the file system cannot do it; nothing has changed then. */
+MUST_CHECK enum err file_exchange(const char *a, const char *b, struct fault *f);
 MUST_CHECK enum err file_make_dirs(const char *path, unsigned mode, struct fault *f);
 /* Removes a tree without following links; absent is OK. */
 MUST_CHECK enum err file_remove_tree(int dirfd, const char *name, struct fault *f);

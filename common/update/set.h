@@ -42,7 +42,9 @@ struct set_build {
 };
 
 /* Builds sets/<version>, complete and fsynced. An identical set that is there already is success;
- * a different one under the same version is ERR_EXISTS unless it is not current: then it goes.
+ * a different one under the same version is ERR_EXISTS unless it is not current: then it goes. The
+ * current one, when damaged (manifest unreadable, files not as it says), is built anew and changes
+ * places with the damaged one atomically.
  * Sources are hashed again while they are copied or linked: ERR_VERIFY names the file. Names
  * outside [A-Za-z0-9._-] components, two files of one name, a name that is also a folder:
  * ERR_INVAL. */

@@ -63,14 +63,17 @@ add_request(const struct set_build *b, struct set_manifest *m, struct fault *f)
 	return e;
 }
 
-/* True when the kept set of this version was built from the same request. */
-static bool
-same_request(struct set_build *b, struct set_manifest *request)
+enum kept { KEPT_SAME, KEPT_OTHER, KEPT_UNREADABLE };
+
+/* What the kept set of this version was built from, as its manifest says. */
+static enum kept
+compare_kept(struct set_build *b, struct set_manifest *request)
 {
 	struct set_manifest have = { 0 };
 	uint8_t identity[SET_SHA];
 	struct buf text;
-	bool same = false;
+	enum kept kept = KEPT_UNREADABLE;
+	bool same;
 	size_t i, n = 0;
 
 	buf_init(&text, LIMIT_MANIFEST);
@@ -89,13 +92,15 @@ same_request(struct set_build *b, struct set_manifest *request)
 			b->members++;
 		}
 		memcpy(b->manifest_sha256, identity, SET_SHA);
+		kept = same ? KEPT_SAME : KEPT_OTHER;
 	}
 	set_manifest_free(&have);
 	buf_free(&text);
-	return same;
+	return kept;
 }
 
-/* *done: the set is there already. Else clears the way for building it. */
+/* *done: the set is there already. Else clears the way for building it; what is active and damaged
+ * stays until the new one takes its place. */
 static enum err
 clear_way(struct building *x, struct set_manifest *request, bool *done, struct fault *f)
 {
@@ -105,15 +110,20 @@ clear_way(struct building *x, struct set_manifest *request, bool *done, struct f
 
 	*done = false;
 	if (e == OK && file_exists(path)) {
-		if (same_request(x->b, request) &&
-		    set_check(x->b->feed_dir, x->b->version, NULL) == OK) {
+		enum kept kept = compare_kept(x->b, request);
+
+		if (kept == KEPT_SAME && set_check(x->b->feed_dir, x->b->version, NULL) == OK) {
 			*done = true;
 			return OK;
 		}
-		if (set_current(x->b->feed_dir, &current, NULL) == OK && current == x->b->version)
-			return fault_set(f, ERR_EXISTS, "another set of version %llu is active",
-			    (unsigned long long)current);
 		x->b->bytes = x->b->members = 0;
+		if (set_current(x->b->feed_dir, &current, NULL) == OK && current == x->b->version) {
+			x->mend = kept != KEPT_OTHER;
+			return x->mend ? OK
+				       : fault_set(f, ERR_EXISTS,
+					     "another set of version %llu is active",
+					     (unsigned long long)current);
+		}
 	}
 	return e != OK ? e : set_remove(x->b->feed_dir, x->b->version, f);
 }
@@ -178,6 +188,33 @@ publish(struct building *x, struct fault *f)
 	return e != OK ? e : file_sync_dir(x->b->feed_dir, f); /* `sets` itself may be new */
 }
 
+/* The active set was damaged: each folder changes places with the new one in one step, so that
+ * `current` names a whole folder at any instant. The set first: a death in between leaves a manifest
+ * that the next run finds damaged again. */
+static enum err
+mend(struct building *x, struct fault *f)
+{
+	char to[SET_PATH];
+	enum err e = set_path(to, sizeof to, x->b->feed_dir, x->b->version, "");
+
+	if (e == OK)
+		e = file_exchange(x->root, to, f);
+	if (e == OK)
+		e = set_path(to, sizeof to, x->b->feed_dir, x->b->version, ".meta");
+	if (e == OK && !file_exists(to))
+		e = file_make_dirs(to, 0755, f);
+	if (e == OK)
+		e = file_exchange(x->meta, to, f);
+	if (e != OK)
+		return e;
+	log_warn("set.mended", "dir=%s version=%llu", log_q(x->b->feed_dir),
+	    (unsigned long long)x->b->version);
+	if (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
+	    file_remove_tree(AT_FDCWD, x->meta, NULL) != OK)
+		log_warn("set.leftover", "path=%s", log_q(x->root)); /* set_clean takes it later */
+	return OK;
+}
+
 static enum err
 fill(struct building *x, struct fault *f)
 {
@@ -211,7 +248,7 @@ build_new(struct building *x, struct fault *f)
 	if (e == OK)
 		e = sync_folders(x->meta, 0, f);
 	if (e == OK)
-		e = publish(x, f);
+		e = x->mend ? mend(x, f) : publish(x, f);
 	if (e != OK && (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
 	    file_remove_tree(AT_FDCWD, x->meta, NULL) != OK))
 		log_warn("set.leftover", "path=%s", log_q(x->root)); /* set_clean takes it later */

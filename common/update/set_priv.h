@@ -76,6 +76,7 @@ MUST_CHECK enum err set_hash_file(const char *path, uint64_t size, uint8_t out[S
 struct building {
 	struct set_build *b;
 	struct set_known known;
+	bool mend; /* the active set of this version is damaged: exchange, do not publish */
 	struct set_manifest manifest;
 	char root[SET_PATH]; /* sets/<version>.tmp */
 	char meta[SET_PATH]; /* sets/<version>.meta.tmp */
