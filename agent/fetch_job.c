@@ -228,7 +228,7 @@ add_reject(cJSON *m, const struct fetch_order *o)
 }
 
 static enum err
-build_config(cJSON *m, const struct fetch_order *o)
+build_config(cJSON *m, const struct fetch_order *o, bool confined)
 {
 	enum err e =
 	    m == NULL ? ERR_NOMEM : json_add_string(m, "mode", o->mirror ? "mirror" : "set");
@@ -259,6 +259,8 @@ build_config(cJSON *m, const struct fetch_order *o)
 		e = json_add_u64(m, "disk_floor", o->disk_floor);
 	if (e == OK)
 		e = json_add_string(m, "proxy", o->proxy);
+	if (e == OK)
+		e = json_add_bool(m, "require_confinement", confined);
 	return e;
 }
 
@@ -270,7 +272,7 @@ fetch_start(struct fetch_job **out, struct agent *a, const struct fetch_order *o
 	struct child_spec spec = { "atalaia-fetch", a->conf->libexec, NULL, STOP_MS };
 	struct fetch_job *j = calloc(1, sizeof *j);
 	cJSON *config = childctl_new("config");
-	enum err e = j == NULL ? ERR_NOMEM : build_config(config, o);
+	enum err e = j == NULL ? ERR_NOMEM : build_config(config, o, a->conf->require_confinement);
 
 	if (e != OK) {
 		cJSON_Delete(config);
