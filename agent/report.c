@@ -101,22 +101,61 @@ report_skew(struct agent *a, int64_t wall, int64_t floor)
 	EMIT(a, "clock.skew", TEXT("wall", is), TEXT("verified", least));
 }
 
-void
-report_refused_files(struct agent *a, const char *feed, const struct fetch_result *r)
+static bool
+is_content(const struct fetch_error *e)
 {
+	static const enum err kinds[] = { ERR_VERIFY, ERR_AUTH, ERR_ROLLBACK, ERR_PARSE,
+		ERR_TOOBIG };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (strcmp(e->word, err_word(kinds[i])) == 0)
+			return true;
+	return false;
+}
+
+static uint64_t
+mix(uint64_t sum, const char *text)
+{
+	do
+		sum = (sum ^ (uint8_t)*text) * 0x100000001b3ull; /* FNV-1a, the end of each text too */
+	while (*text++ != '\0');
+	return sum;
+}
+
+/* 0: nothing that was offered was refused. */
+static uint64_t
+refused_sum(const struct fetch_result *r)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < r->n_errors; i++)
+		if (is_content(&r->errors[i])) {
+			sum = mix(sum == 0 ? 0xcbf29ce484222325ull : sum, r->errors[i].source);
+			sum = mix(sum, r->errors[i].file);
+			sum = mix(sum, r->errors[i].rule);
+			sum = mix(sum, r->errors[i].expected);
+		}
+	return sum;
+}
+
+void
+report_refused_files(
+    struct agent *a, const char *feed, const struct fetch_result *r, uint64_t *told)
+{
+	uint64_t sum = refused_sum(r);
+	bool news = sum != 0 && sum != *told;
+
+	if (sum != 0 || r->outcome == FETCH_UPDATED || r->outcome == FETCH_CURRENT)
+		*told = sum;
 	for (size_t i = 0; i < r->n_errors; i++) {
 		const struct fetch_error *e = &r->errors[i];
-		bool content = strcmp(e->word, err_word(ERR_VERIFY)) == 0 ||
-			       strcmp(e->word, err_word(ERR_AUTH)) == 0 ||
-			       strcmp(e->word, err_word(ERR_ROLLBACK)) == 0 ||
-			       strcmp(e->word, err_word(ERR_PARSE)) == 0 ||
-			       strcmp(e->word, err_word(ERR_TOOBIG)) == 0;
 
 		log_warn("update.error",
 		    "feed=%s source=%s url=%s file=%s rule=%s error=%s text=%s", feed,
 		    log_q(e->source), log_q(e->url), log_q(e->file), log_q(e->rule), log_q(e->word),
 		    log_q(e->text));
-		if (!content) /* an unreachable mirror is a fact for status, not an audit event */
+		/* An unreachable mirror is a fact for status, not an audit event. */
+		if (!news || !is_content(e))
 			continue;
 		EMIT(a, "update.rejected", TEXT("feed", feed), TEXT("what", "file"),
 		    TEXT("mirror", e->source), TEXT("url", e->url), TEXT("file", e->file),

@@ -15,8 +15,10 @@ void report_role(struct agent *a, bool on, const char *mode, const char *why);
 void report_child(struct agent *a, const char *program, const char *why);
 void report_skew(struct agent *a, int64_t wall, int64_t floor);
 
-/* One event for each file that a source offered and the rules refused. */
-void report_refused_files(struct agent *a, const char *feed, const struct fetch_result *r);
+/* One event for each file that a source offered and the rules refused. *told, 0 at first, remembers
+ * what was told: the same files at the next try are no news, until a good run without any. */
+void report_refused_files(
+    struct agent *a, const char *feed, const struct fetch_result *r, uint64_t *told);
 void report_set_rejected(struct agent *a, const char *feed, uint64_t version, const char *sha256,
     const char *rule, const char *why);
 void report_applied(

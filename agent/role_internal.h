@@ -28,6 +28,7 @@ struct mirror {
 	char last_word[16], last_why[400], last_source[SOURCE_NAME];
 	int64_t last_ok;
 	bool asking, again, closing, stale;
+	uint64_t refused_sum; /* of the refused files that were told */
 	int handles;
 };
 

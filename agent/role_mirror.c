@@ -174,7 +174,7 @@ synced(void *ctx, const struct fetch_result *r)
 	m->bytes_full += r->bytes_full;
 	(void)snprintf(m->last_source, sizeof m->last_source, "%s", r->source);
 	judge(m, r, good);
-	report_refused_files(m->role->agent, m->name, r);
+	report_refused_files(m->role->agent, m->name, r, &m->refused_sum);
 	if (r->verified != 0)
 		agent_floor(m->role->agent, r->verified);
 	if (r->stale && !good && !m->stale)

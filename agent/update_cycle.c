@@ -215,6 +215,23 @@ asked(void *ctx, const void *body, size_t n, const char *why)
 	feed_input(fd, FLOW_ASKED);
 }
 
+/* A reason is an event when it begins, not at each try while it lasts. */
+static bool
+is_news(struct feed *fd, const char *reason)
+{
+	bool known = strcmp(fd->told, reason) == 0;
+
+	(void)snprintf(fd->told, sizeof fd->told, "%s", reason);
+	return !known;
+}
+
+void
+feed_waits(struct feed *fd, const char *reason, const char *why)
+{
+	if (is_news(fd, reason))
+		report_waiting(fd->agent, fd->name, why);
+}
+
 static void
 no_source(struct feed *fd, const struct source_plan *plan)
 {
@@ -222,7 +239,8 @@ no_source(struct feed *fd, const struct source_plan *plan)
 			      ? "no source is known for this PC"
 			      : "every source failed lately and is left alone for a while";
 
-	report_waiting(fd->agent, fd->name, why);
+	if (fd->told[0] == '\0') /* the run that found them failing has told why */
+		feed_waits(fd, "no-source", why);
 	end_run(fd, "waiting", why);
 }
 
@@ -292,17 +310,36 @@ judge_sources(struct feed *fd, const struct fetch_result *r)
 		source_worked(feed_health(fd, r->source));
 }
 
-static void
-note_stale(struct feed *fd, const struct fetch_result *r)
+static bool
+of_this_pc(const struct fetch_result *r)
 {
-	bool stale = r->stale;
+	for (size_t i = 0; i < r->n_errors; i++)
+		if (r->errors[i].source[0] == '\0' && strcmp(r->errors[i].rule, "waiting") != 0)
+			return true;
+	return false;
+}
 
-	if (r->outcome == FETCH_UPDATED || r->outcome == FETCH_CURRENT)
-		stale = false;
-	if (stale && !fd->stale)
-		report_stale(fd->agent, fd->name,
-		    r->why[0] == '\0' ? "the signed metadata has expired" : r->why, r->expires);
-	fd->stale = stale;
+/* What keeps this feed old, as one event: metadata that expired or no source that can be used
+ * (stale), this PC itself (waiting). Refused content has its own event. */
+static void
+note_trouble(struct feed *fd, const struct fetch_result *r)
+{
+	bool good = r->outcome == FETCH_UPDATED || r->outcome == FETCH_CURRENT;
+	const char *why = r->why[0] == '\0' ? "no source gave a valid update" : r->why;
+
+	fd->stale = r->stale && !good;
+	if (good) {
+		if (r->version == fd->facts.version) /* else the gate has the last word */
+			fd->told[0] = '\0';
+	} else if (fd->stale) {
+		if (is_news(fd, "expired"))
+			report_stale(fd->agent, fd->name, why, r->expires);
+	} else if (r->outcome == FETCH_FAILED && of_this_pc(r)) {
+		feed_waits(fd, "local", why);
+	} else if (r->outcome == FETCH_FAILED && fd->refused_sum == 0) {
+		if (is_news(fd, "sources"))
+			report_stale(fd->agent, fd->name, why, r->expires);
+	}
 }
 
 static void
@@ -348,9 +385,9 @@ fetched(void *ctx, const struct fetch_result *r)
 	memset(&fd->progress, 0, sizeof fd->progress);
 	judge_sources(fd, r);
 	add_facts(fd, r);
-	note_stale(fd, r);
 	fd->refused_files += r->n_errors;
-	report_refused_files(fd->agent, fd->name, r);
+	report_refused_files(fd->agent, fd->name, r, &fd->refused_sum);
+	note_trouble(fd, r);
 	feed_save(fd);
 	if (fd->canceled || r->outcome == FETCH_CANCELED)
 		end_run(fd, "canceled", "stopped on request");
@@ -360,8 +397,9 @@ fetched(void *ctx, const struct fetch_result *r)
 	else if (r->outcome == FETCH_CURRENT)
 		end_run(fd, "current", "");
 	else if (r->outcome == FETCH_WAITING) {
-		report_waiting(fd->agent, fd->name,
-		    r->why[0] == '\0' ? "no delta leads to the new version" : r->why);
+		if (!feed_is_rejected(&fd->facts, r->sha256)) /* that was told as update.rejected */
+			feed_waits(fd, "delta",
+			    r->why[0] == '\0' ? "no delta leads to the new version" : r->why);
 		end_run(fd, "waiting", r->why);
 	} else {
 		end_run(fd, "failed", r->why[0] == '\0' ? "no source gave a valid update" : r->why);

@@ -52,6 +52,8 @@ struct feed {
 	bool switching;		     /* by a pin, not by a download */
 	bool canceled, stale, again; /* again: asked for while it was running */
 	enum update_reason again_reason;
+	char told[32];	      /* reason of the trouble that was told, "" = none */
+	uint64_t refused_sum; /* of the refused files that were told */
 	char last_word[16], last_why[400], last_source[SOURCE_NAME];
 	int64_t last_try;
 	uint64_t offered, held; /* newest set seen; timestamp held when the run began */
@@ -88,6 +90,8 @@ size_t agent_sources(struct agent *a, struct source *out, size_t max, bool for_m
 void feed_go(struct feed *fd, enum update_reason reason);
 void feed_input(struct feed *fd, enum flow_input input);
 void feed_finish(struct feed *fd, const char *word, const char *why);
+/* update.waiting, unless this reason (a word) is being waited for already. */
+void feed_waits(struct feed *fd, const char *reason, const char *why);
 void feed_on_timer(uv_timer_t *t);
 
 /* update_set.c */

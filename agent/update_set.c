@@ -40,7 +40,7 @@ gated(void *ctx, enum verdict v, const char *rule, const char *why)
 		    &fd->facts, fd->target_sha, fd->target, agent_now(fd->agent), rule, text);
 		report_set_rejected(fd->agent, fd->name, fd->target, fd->target_sha, rule, text);
 	} else {
-		report_waiting(fd->agent, fd->name, text);
+		feed_waits(fd, rule, text);
 	}
 	feed_save(fd);
 	feed_input(fd, FLOW_REFUSED);
@@ -151,6 +151,7 @@ healthy(struct feed *fd)
 		feed_finish(fd, "current", "");
 		return;
 	}
+	fd->told[0] = '\0';
 	report_applied(fd->agent, fd->name, &fd->result, clock_mono_ms() - fd->gate_started);
 	feed_save(fd);
 	feed_input(fd, FLOW_HEALTHY);
