@@ -74,7 +74,8 @@ move_copy(cJSON *to, const cJSON *from, const char *name)
 	return ERR_NOMEM;
 }
 
-/* The delegation of the first targets.json, which was verified from the root that enrolment brought. */
+/* The delegation of the first targets.json, which was verified from the root that enrolment
+ * brought. */
 static enum err
 first_pins(cJSON **out, const char *tuf, struct fault *f)
 {
@@ -139,16 +140,19 @@ check_signed(const struct pins *p, const char *tuf, const struct buf *text, stru
 		e = signed_parse(&doc, b.data, b.len, f);
 	if (e == OK && signed_verify(&doc, &p->signers, &valid, NULL) != OK)
 		e = fault_set(f, ERR_AUTH,
-		    "authority.json has %llu of %llu signatures of the authority's keys that this PC knows: "
+		    "authority.json has %llu of %llu signatures of the authority's keys that this "
+		    "PC knows: "
 		    "was the console stolen?",
 		    (unsigned long long)valid, (unsigned long long)p->signers.threshold);
 	if (e == OK)
-		e = json_get_string(json_get(json_get(json_get(doc.body, "targets"), TARGET), "hashes"),
-		    "sha256", &named, f);
+		e = json_get_string(
+		    json_get(json_get(json_get(doc.body, "targets"), TARGET), "hashes"), "sha256",
+		    &named, f);
 	hash_sha256_text(text->data, text->len, sha);
 	if (e == OK && strcasecmp(named, sha) != 0)
 		e = fault_set(f, ERR_AUTH,
-		    "authority.json is not the one that the authority's keys signed: was the console stolen?");
+		    "authority.json is not the one that the authority's keys signed: was the "
+		    "console stolen?");
 	signed_free(&doc);
 	buf_free(&b);
 	return e == ERR_NOTFOUND ? ERR_AUTH : e; /* no signed role: an authority by somebody else */

@@ -1,8 +1,9 @@
 /* authority_pin.h - the keys that may say who orders what, remembered by this PC. The policies feed
- * delegates authority.json to keys kept elsewhere, but the delegation itself is signed by the console:
- * a stolen console could name other keys, or list authority.json as its own. So the keys of the first
- * authority are kept, and every later one must be signed by them; only they name their successors (the
- * optional member "authority": {"keys","keyids","threshold"} of authority.json). Blocking; worker. */
+ * delegates authority.json to keys kept elsewhere, but the delegation itself is signed by the
+ * console: a stolen console could name other keys, or list authority.json as its own. So the keys
+ * of the first authority are kept, and every later one must be signed by them; only they name their
+ * successors (the optional member "authority": {"keys","keyids","threshold"} of authority.json).
+ * Blocking; worker. */
 #ifndef ATALAIA_AGENT_AUTHORITY_PIN_H
 #define ATALAIA_AGENT_AUTHORITY_PIN_H
 

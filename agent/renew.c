@@ -115,7 +115,8 @@ stored(uv_work_t *w, int status)
 	maybe_close(r);
 }
 
-/* Each CA of a new list, not only the first: one that the authority does not know is no CA of ours. */
+/* Each CA of a new list, not only the first: one that the authority does not know is no CA of ours.
+ */
 static enum err
 check_cas(const char *pem, const struct authority *au, struct fault *f)
 {

@@ -1,14 +1,14 @@
 /* envelope.h - the signed task: built by the console, verified by the agent, the path between them
  * does not matter. Pure. DESIGN section 8.
  *
- * {"signed":{"id":"<UUIDv7>","agent":"<uuid>"|"group:<name>"|"*","type":"update.now","args":{..},"not_before":RFC3339,"expires":RFC3339,"issuer":"<console
- * name>"},
- *  "signatures":[{"keyid","sig"},...]}       sig: hex over the canonical JSON (OLPC) of `signed`,
- *  keys as in TUF.
- * Verification order: form, target, time, issuer, rule of the type, signatures; the first refusal
- * is the one reported. Unknown task types that the authority
- * does not list are ENVELOPE_NOT_ALLOWED here; whether a listed type exists in this agent is the
- * agent's own table's business. */
+ * {"signed":{"id":"<UUIDv7>","agent":"<uuid>"|"group:<name>"|"*","type":"update.now","args":{..},
+ *            "not_before":RFC3339,"expires":RFC3339,"issuer":"<console name>"},
+ *  "signatures":[{"keyid","sig"},...]}
+ * sig: hex over the canonical JSON (OLPC) of `signed`, keys as in TUF.
+ *
+ * Verification order: form, target, time, issuer, rule of the type, signatures; the first refusal is
+ * the one reported. Task types that the authority does not list are ENVELOPE_NOT_ALLOWED here; whether
+ * a listed type exists in this agent is the business of the agent's own table. */
 #ifndef ATALAIA_PROTO_ENVELOPE_H
 #define ATALAIA_PROTO_ENVELOPE_H
 

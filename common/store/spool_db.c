@@ -151,14 +151,14 @@ open_file(struct spool_db *db, const char *path, struct fault *f)
 	return e;
 }
 
-/* Whatever SQLite says about a file that it cannot use is damage, but for what the disk, the memory,
- * the permissions or another process explain. A schema that is newer than ours is set aside as well:
- * after a downgrade events must flow, and what the old rows still say is taken over. */
+/* Whatever SQLite says about a file that it cannot use is damage, but for what the disk, the
+ * memory, the permissions or another process explain. A schema that is newer than ours is set aside
+ * as well: after a downgrade events must flow, and what the old rows still say is taken over. */
 static bool
 is_damage(enum err e)
 {
 	return e == ERR_PARSE || e == ERR_EXISTS || e == ERR_TOOBIG || e == ERR_STATE ||
-	    e == ERR_UNSUPPORTED;
+	       e == ERR_UNSUPPORTED;
 }
 
 static enum err

@@ -14,9 +14,9 @@
 #include <zstd.h>
 
 #define HEAD_MAX (DELTA_MAGIC_LEN + 5 * DELTA_VARINT_MAX)
-#define FEW_BYTES (256u << 10)  /* inserts below this are tried in every way */
-#define SOME_BYTES (4u << 20)   /* and below this in two */
-#define FLUSH_FROM 4096         /* a block of its own pays for packed hexadecimal from here on */
+#define FEW_BYTES (256u << 10) /* inserts below this are tried in every way */
+#define SOME_BYTES (4u << 20)  /* and below this in two */
+#define FLUSH_FROM 4096	       /* a block of its own pays for packed hexadecimal from here on */
 
 /* How a delta is cut: copies shorter than `shortest` become inserts. */
 struct way {
@@ -115,7 +115,7 @@ frame_put(ZSTD_CCtx *z, struct bytes *out, const void *p, size_t n, ZSTD_EndDire
 
 		if (e != OK)
 			return e;
-		ob = (ZSTD_outBuffer) { out->p + out->n, out->cap - out->n, 0 };
+		ob = (ZSTD_outBuffer){ out->p + out->n, out->cap - out->n, 0 };
 		left = ZSTD_compressStream2(z, &ob, &in, how);
 		if (ZSTD_isError(left))
 			return ERR_NOMEM;
@@ -153,7 +153,8 @@ write_records(const struct delta_matches *m, uint64_t shortest, struct delta_tex
 		if (last || e != OK)
 			break;
 		skip = (int64_t)x->from - (int64_t)cursor;
-		e = bytes_number(&columns[2], skip < 0 ? ~((uint64_t)skip << 1) : (uint64_t)skip << 1);
+		e = bytes_number(
+		    &columns[2], skip < 0 ? ~((uint64_t)skip << 1) : (uint64_t)skip << 1);
 		cursor = x->from + x->len;
 		at = x->at + x->len;
 	}
@@ -218,11 +219,11 @@ put_packed(ZSTD_CCtx *z, struct bytes *out, const struct bytes *literals)
 		n += delta_varint_put(head + n, text_len);
 		e = frame_put(z, out, head, n, ZSTD_e_continue);
 		if (e == OK)
-			e = frame_put(z, out, hex, hex_len, hex_len >= FLUSH_FROM ? ZSTD_e_flush :
-			    ZSTD_e_continue);
+			e = frame_put(z, out, hex, hex_len,
+			    hex_len >= FLUSH_FROM ? ZSTD_e_flush : ZSTD_e_continue);
 		if (e == OK)
-			e = frame_put(z, out, text, text_len, hex_len >= FLUSH_FROM ? ZSTD_e_flush :
-			    ZSTD_e_continue);
+			e = frame_put(z, out, text, text_len,
+			    hex_len >= FLUSH_FROM ? ZSTD_e_flush : ZSTD_e_continue);
 		at += used;
 	}
 	free(hex);
@@ -252,8 +253,9 @@ compress(ZSTD_CCtx *z, int level, const struct bytes *control, const struct byte
 		e = frame_open(
 		    z, level_for(level, literals->n), literals->n + literals->n / 8, &prefix);
 	if (e == OK)
-		e = (plan.flags & DELTA_HEX) != 0 ? put_packed(z, out, literals) :
-		    frame_put(z, out, literals->p, literals->n, ZSTD_e_end);
+		e = (plan.flags & DELTA_HEX) != 0
+			? put_packed(z, out, literals)
+			: frame_put(z, out, literals->p, literals->n, ZSTD_e_end);
 	free(prefix.p);
 	return e;
 }
@@ -414,6 +416,7 @@ delta_make(struct delta_make *m, struct fault *f)
 	free(found.list);
 	free((void *)old.p);
 	free((void *)new.p);
-	return e == OK ? OK : fault_set(f, e, "cannot make the delta of %s: %s", m->new_path,
-	    err_text(e));
+	return e == OK
+		   ? OK
+		   : fault_set(f, e, "cannot make the delta of %s: %s", m->new_path, err_text(e));
 }

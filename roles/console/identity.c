@@ -12,8 +12,7 @@
 #define LIMIT_PEM 65536
 
 enum err
-identity_read_file(
-    const struct options *o, const char *name, struct buf *b, struct fault *f)
+identity_read_file(const struct options *o, const char *name, struct buf *b, struct fault *f)
 {
 	struct fault own = { 0 };
 	char path[STATE_PATH];
@@ -47,7 +46,8 @@ identity_ca_listed(const struct options *o, const struct buf *ca)
 	return listed;
 }
 
-/* Under which CA the leaf is: not a matter of files that a crash could part, but of its signature. */
+/* Under which CA the leaf is: not a matter of files that a crash could part, but of its signature.
+ */
 static bool
 issued_by(const struct buf *cert, const struct buf *ca)
 {

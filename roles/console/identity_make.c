@@ -146,8 +146,8 @@ identity_rotating(const struct options *o)
 	return options_path(o, FILE_CA_OLD, path, NULL) == OK && file_exists(path);
 }
 
-/* The folder `rotate` is whole as soon as it has its name: what is in it takes its place now, however
- * often a crash interrupts this. */
+/* The folder `rotate` is whole as soon as it has its name: what is in it takes its place now,
+ * however often a crash interrupts this. */
 enum err
 identity_recover(const struct options *o, struct fault *f)
 {
@@ -160,7 +160,8 @@ identity_recover(const struct options *o, struct fault *f)
 		e = file_join(from, sizeof(from), dir, moved[i]);
 		if (e == OK)
 			e = options_path(o, moved[i], to, f);
-		if (e == OK && file_exists(from) && (inject("rotate.move") || rename(from, to) != 0))
+		if (e == OK && file_exists(from) &&
+		    (inject("rotate.move") || rename(from, to) != 0))
 			e = fault_sys(f, errno, "%s", to);
 	}
 	if (e == OK)
@@ -185,7 +186,8 @@ copy_file(const struct options *o, const char *from, const char *to, unsigned mo
 #define PART DIR_ROTATE ".part/"
 
 static enum err
-write_rotation(const struct options *o, const struct buf *ca, const struct buf *key, struct fault *f)
+write_rotation(
+    const struct options *o, const struct buf *ca, const struct buf *key, struct fault *f)
 {
 	char until[CLOCK_TEXT];
 	struct buf all, text;
@@ -257,8 +259,8 @@ remove_file(const struct options *o, const char *name, struct fault *f)
 	return e;
 }
 
-/* Leaf first, then what is trusted, then the old CA itself; FILE_CA_OLD last, for it says that there
- * is something to do. A crash in between is repeated from the start. */
+/* Leaf first, then what is trusted, then the old CA itself; FILE_CA_OLD last, for it says that
+ * there is something to do. A crash in between is repeated from the start. */
 static enum err
 drop_old(const struct options *o, const struct buf *ca, struct fault *f)
 {
@@ -269,7 +271,7 @@ drop_old(const struct options *o, const struct buf *ca, struct fault *f)
 		e = make_certificate(o, ca, &key, f);
 	if (e == OK)
 		e = inject("rotate.finish") ? fault_set(f, ERR_IO, "injected")
-		                            : write_file(o, FILE_CA, ca, 0644, f);
+					    : write_file(o, FILE_CA, ca, 0644, f);
 	if (e == OK)
 		e = remove_file(o, FILE_CA_OLD_KEY, f);
 	if (e == OK)
@@ -293,7 +295,8 @@ identity_finish_rotation(const struct options *o, struct fault *f)
 	e = identity_read_file(o, FILE_CA_SIGNING, &ca, f);
 	if (e == OK && !identity_ca_listed(o, &ca))
 		e = fault_set(f, ERR_STATE,
-		    "the authority does not list the new CA, so that no agent has it yet: publish one that does");
+		    "the authority does not list the new CA, so that no agent has it yet: publish "
+		    "one that does");
 	if (e == OK)
 		e = drop_old(o, &ca, f);
 	buf_free(&ca);

@@ -113,10 +113,13 @@ verb_rotate_ca(struct cli *c)
 	if (c->json)
 		return CLI_OK;
 	if (finish)
-		(void)printf("The old CA is gone; the console's certificate comes from the new one.\n");
+		(void)printf(
+		    "The old CA is gone; the console's certificate comes from the new one.\n");
 	else
-		(void)printf("There is a new CA. Publish an authority that lists both; agents take the new one\n"
-		             "with their next renewal. The console stays under the old one for 210 days,\n"
-		             "or until rotate-ca --finish.\n");
+		(void)printf(
+		    "There is a new CA. Publish an authority that lists both; agents take the new "
+		    "one\n"
+		    "with their next renewal. The console stays under the old one for 210 days,\n"
+		    "or until rotate-ca --finish.\n");
 	return CLI_OK;
 }

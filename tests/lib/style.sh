@@ -16,8 +16,9 @@ report 'white space at a line end' "$(grep -nE '[[:space:]]$' $sources)"
 report 'banned call' "$(grep -nE '(^|[^A-Za-z0-9_.>])(atoi|sprintf|strcpy|strcat|strtok|sscanf|system|localtime|gets)\(' $sources)"
 report 'a file over 600 lines: split where a second subject begins' \
     "$(wc -l $sources | awk '$2 != "total" && $1 > 600 { print "  " $2 ": " $1 }')"
-report 'a function over 60 lines' "$(awk 'FNR == 1 { s = 0 } /^{/ { s = FNR } /^}/ { if (s && FNR - s > 60)
-    print "  " FILENAME ":" s ": " FNR - s; s = 0 }' $sources)"
+# A test may hold its table of cases: 90 lines there.
+report 'a function over 60 lines (90 in tests)' "$(awk 'FNR == 1 { s = 0; max = FILENAME ~ /^tests\// ? 90 : 60 }
+    /^{/ { s = FNR } /^}/ { if (s && FNR - s > max) print "  " FILENAME ":" s ": " FNR - s; s = 0 }' $sources)"
 report 'typedef of a struct' "$(grep -nE 'typedef struct' $sources)"
 report 'words of unfinished work' "$(git grep -nE '\b(TODO|FIXME|XXX|HACK)\b' -- ':!tests/lib/style.sh' ':!LICENSE')"
 [ "$bad" = 0 ] && echo 'style: clean'
