@@ -292,6 +292,24 @@ proxy(struct doctor *d, const cJSON *doc, const cJSON *source)
 	    "correct [update] proxy= in agent.conf, or leave it empty");
 }
 
+/* The agent's own port for events: programs on this PC post there, whatever way doctor came. */
+static void
+event_port(struct doctor *d, const cJSON *status)
+{
+	uint64_t port = screen_number(json_get(status, "ports"), "event");
+	struct probe pr = { .way = WAY_PLAIN };
+	char what[64];
+
+	if (port == 0)
+		return;
+	make_url(pr.url, sizeof pr.url, "http", "127.0.0.1", port, "/v1/status");
+	(void)snprintf(what, sizeof what, "event port (127.0.0.1:%llu)", (unsigned long long)port);
+	(void)probe(&pr);
+	doctor_say(d, "event-port", pr.good, what, pr.why,
+	    "let programs on this PC reach 127.0.0.1: a rule for loopback comes first in a "
+	    "firewall");
+}
+
 void
 doctor_ports(struct doctor *d, const cJSON *status)
 {
@@ -299,6 +317,7 @@ doctor_ports(struct doctor *d, const cJSON *status)
 	cJSON *doc;
 	unsigned n = 0;
 
+	event_port(d, status);
 	if (ask(d->call, "GET", "/v1/sources", &doc) != EXIT_GOOD)
 		return;
 	cJSON_ArrayForEach(s, json_get(doc, "sources"))

@@ -56,6 +56,7 @@ class Agent:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.status["ports"]["event"] = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def doctor(self, *options, env=None):
@@ -250,6 +251,12 @@ def test_certificate_near_its_end(agent):
 def test_not_enrolled(agent):
     agent.status["identity"] = {"enrolled": False, "remedy": "enrol"}
     assert bad(agent.doctor()) == ["enrolment"]
+
+
+def test_event_port_closed(agent):
+    agent.status["ports"]["event"] = free_port()
+    report = agent.doctor()
+    assert bad(report) == ["event-port"] and report["rules"]["nft"] == []
 
 
 def test_no_source(agent):
