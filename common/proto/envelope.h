@@ -6,9 +6,9 @@
  *  "signatures":[{"keyid","sig"},...]}
  * sig: hex over the canonical JSON (OLPC) of `signed`, keys as in TUF.
  *
- * Verification order: form, target, time, issuer, rule of the type, signatures; the first refusal is
- * the one reported. Task types that the authority does not list are ENVELOPE_NOT_ALLOWED here; whether
- * a listed type exists in this agent is the business of the agent's own table. */
+ * Verification order: form, target, time, issuer, rule of the type, signatures; the first refusal
+ * is the one reported. Task types that the authority does not list are ENVELOPE_NOT_ALLOWED here;
+ * whether a listed type exists in this agent is the business of the agent's own table. */
 #ifndef ATALAIA_PROTO_ENVELOPE_H
 #define ATALAIA_PROTO_ENVELOPE_H
 
