@@ -34,6 +34,14 @@ LDFLAGS  ?=
 ALL_LDFLAGS := $(MODE_$(MODE)) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 LIBS     := $(PKG_LIBS) -lmbedtls -lmbedx509 -lmbedcrypto -lhttp_parser -lpthread -ldl -lm
 
+# V=1 prints whole command lines.
+ifeq ($(V),1)
+say =
+else
+say = @echo "  $(1) $(2)";
+endif
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 # common/: one archive for everybody.
@@ -53,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test unit golden corpus integration check style layers static analyze install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb
+.PHONY: all help demo deps deps-test test tests unit golden corpus integration check style layers static analyze install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -85,16 +93,16 @@ $(B)/$(1)/lib.a: $$(call obj,$$(filter-out $(1)/main.c,$$(wildcard $(1)/*.c)))
 	@rm -f $$@
 	@ar rcs $$@ $$^
 $(B)/$$(PROG_$(1)): $(B)/$(1)/main.o $(B)/$(1)/lib.a $(COMMON)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(call say,LD,$$@)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach p,$(PARTS),$(eval $(call PART_RULES,$(p))))
 
 $(B)/tuf-client: $(call obj,$(wildcard tests/tuf-client/*.c)) $(COMMON)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Tests: tests/unit/PART/test_x.c links PART's archive and may include its headers; PART is common, agent, fetch, scan, update-agent, ...
 TEST_PART_common       := common
@@ -116,16 +124,16 @@ define TEST_RULES
 $(B)/tests/unit/$(1)/%.o: ALL_CFLAGS += -Itests/lib $(if $(filter common,$(1)),,-I$(TEST_PART_$(1)))
 $(B)/tests/fuzz/$(1)/%.o: ALL_CFLAGS += -Itests/lib $(if $(filter common,$(1)),,-I$(TEST_PART_$(1)))
 $(B)/tests/unit/$(1)/test_%: $(B)/tests/unit/$(1)/test_%.o $(TESTLIB) $(call part_lib,$(1)) $(COMMON)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) -lcmocka
+	$$(call say,LD,$$@)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS) -lcmocka
 $(B)/tests/fuzz/$(1)/fuzz_%: $(B)/tests/fuzz/$(1)/fuzz_%.o $(B)/tests/fuzz/replay.o $(TESTLIB) $(call part_lib,$(1)) $(COMMON)
-	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
+	$$(call say,LD,$$@)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach p,common agent fetch scan update-agent console publisher operator,$(eval $(call TEST_RULES,$(p))))
 # This one runs the real program.
 $(B)/tests/unit/agent/test_scanner: | $(B)/atalaia-scan
 $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Tools of make lab and make torture: one file each.
 $(B)/tests/torture/%: tests/torture/%.c $(COMMON)
@@ -146,6 +154,7 @@ deps:
 deps-test:
 	@packaging/deps.sh test
 
+tests: $(UNIT_BIN) $(REPLAY_BIN)
 unit: $(UNIT_BIN)
 	@tests/lib/run-units.sh $(B) $(UNIT_BIN)
 
@@ -157,13 +166,14 @@ integration: all
 
 # Two makes, so that packages that `deps` installs are seen by pkg-config.
 test: deps-test
-	@$(MAKE) --no-print-directory MODE=release all
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug tests
 	@$(MAKE) --no-print-directory MODE=debug unit corpus
 	@$(MAKE) --no-print-directory MODE=release integration
 
 demo: deps
 	@packaging/deps.sh demo
-	@$(MAKE) --no-print-directory MODE=release all
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
 	@$(PYTHON) tests/demo/demo.py build/release
 
 check: style layers static
