@@ -266,3 +266,23 @@ def test_revocation_ends_it(world):
     good = cc.make_cert("atalaia://example/console/main", ca, eku=(ExtendedKeyUsageOID.CLIENT_AUTH,))
     status, _, answer = ask(world, "POST", "/v1/tasks", envelope(world, "status"), cert=good)
     assert status == 403 and answer["code"] == "revoked", answer
+
+
+def test_nor_by_naming_other_keys_for_the_authority(world):
+    """The delegation is signed by the console's own key: the thief names a key of its own."""
+    s = world.server
+    before = authority(world)
+    raised = json.loads(json.dumps(before))
+    raised["version"] += 5
+    raised["revoked"] = {"serials": [], "agents": [], "consoles": [], "keyids": []}
+    s.run("atalaia-repo", "key", "new", s.dir / "thief.pem")
+    world.console.stop()
+    (s.dir / "authority.json").write_text(json.dumps(raised))
+    s.agent.err.clear()
+    s.run("atalaia-repo", "delegate", s.dir / "console/policies", "authority", "--key", s.dir / "thief.pem",
+          "--threshold", "1", "--path", "authority.json", "--file", s.dir / "authority.json")
+    s.run("atalaia-repo", "add", s.dir / "console/policies", s.write("default.json", "{}"), "--out",
+          world.publish_root)
+    wait_for(lambda: any("authority" in x and "stolen" in x for x in s.agent.err) or
+             authority(world) != before, 30, "refused authority")
+    assert authority(world) == before
