@@ -9,6 +9,7 @@
 #include "journal_sql.h"
 
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,7 +247,11 @@ commit_work(uv_work_t *w)
 				    : journal_db_put(j->db, c->copy, &j->batch_fault);
 	if (e == OK && inject("journal.commit"))
 		e = fault_set(&j->batch_fault, ERR_NOSPACE, "commit failed (injected)");
+	if (inject("journal.kill.before"))
+		(void)raise(SIGKILL);
 	j->batch_err = journal_db_end(j->db, e, &j->batch_fault);
+	if (inject("journal.kill.after"))
+		(void)raise(SIGKILL);
 }
 
 /* After a failure only first rows are given up; everything else waits in its order. */

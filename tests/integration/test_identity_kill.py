@@ -1,0 +1,148 @@
+"""kill -9 of the agent around every commit of its journal, for each type of task that does something: the
+console learns an outcome that is true, and what the task does is done at most once."""
+import json
+import os
+import pathlib
+import shutil
+import sqlite3
+import tempfile
+import time
+
+import pytest
+
+import fleet as fleets
+from world import wait_for
+
+BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
+ADDRESSES = ("127.0.100.31", "127.0.100.32", "127.0.100.33")
+MOST = 6                                        # commits of one task; a bound for the loop
+
+
+@pytest.fixture(scope="module")
+def world():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-kill-"))
+    f = fleets.Fleet(BIN, root, addresses=ADDRESSES, lines=500)
+    s = f.server
+    try:
+        f.make_feed()
+        f.publish()
+        f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=22870)
+        f.configure_agent(s, 22871, more="retry=1h", role=f"""[update-agent]
+enabled=yes
+mode=origin
+root={f.publish_root}
+listen={ADDRESSES[0]}
+""")
+        f.enroll(s)
+        f.start_agent(s)
+        wait_for(lambda: (s.dir / "state/policy/authority.json").exists(), 20, "authority")
+        s.agent.stop()
+        s.write("scanned", "clean\n")
+        yield f
+    finally:
+        f.stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def start(f, point=None):
+    if f.server.agent.process.poll() is None:   # left by a case that failed
+        f.server.agent.stop()
+    env = {**os.environ, "ATALAIA_INJECT": point} if point else None
+    f.server.agent = f.server.start("atalaia-agent", "run", "--config", f.server.conf, env=env)
+    f.server.agent.line("ready")
+
+
+def forget_offer(f):
+    """An offer whose answer was lost comes again after a while; the test has no time."""
+    db = sqlite3.connect(f.server.dir / "console/console.db", timeout=10)
+    with db:
+        db.execute("UPDATE deliveries SET offered = offered - 60000 WHERE final = 0")
+    db.close()
+
+
+def outcome(f, task):
+    return json.loads(f.console_run("task", "show", task, "--json").stdout)["agents"][0]
+
+
+def role_args(n):
+    return {"role": "update-agent", "on": True, "settings": {"idle_timeout": f"{n + 3}m"}}
+
+
+ARGS = {
+    "role.set": role_args,
+    "update.now": lambda n: {"feed": "signatures"},
+    "scan.start": lambda n: {"paths": []},      # filled in below
+    "collect": lambda n: {"what": ["system"]},
+}
+
+
+def is_true(f, kind, n, task, end):
+    """Nothing is claimed that did not happen."""
+    state = end["state"]
+    if state == "interrupted":
+        local = next(
+            t for t in json.loads(f.server.local("/v1/tasks"))["tasks"] if t["id"] == task)
+        assert "interrupted at step" in local["detail"] and end["error"] == "agent-died", (local, end)
+        assert kind in ("update.now", "scan.start")
+        return
+    if kind == "scan.start":                    # there is no engine here: refused before anything is opened
+        assert state in ("done", "failed") and (state == "done" or end["error"]), end
+        return
+    assert state == "done", (kind, n, end)
+    if kind == "role.set":
+        kept = json.loads((f.server.dir / "state/role.json").read_text())
+        assert kept["settings"]["idle_timeout"] == f"{n + 3}m" and end["result"]["serving"] is True
+    if kind == "collect":
+        files = list((f.server.dir / "console/collected" / f.server.agent_id / task).iterdir())
+        assert [x.name for x in files] == ["system.json"] and json.loads(files[0].read_text())
+
+
+@pytest.mark.parametrize("kind", ARGS)
+@pytest.mark.parametrize("where", ("before", "after"))
+def test_the_outcome_is_true(world, kind, where):
+    killed = 0
+    for n in range(1, MOST):
+        start(world, f"journal.kill.{where}@{n}")
+        args = {"paths": [str(world.server.dir / "scanned")]} if kind == "scan.start" else ARGS[kind](n)
+        sent = world.console_run("task", "send", world.server.agent_id, kind, "--args", json.dumps(args),
+                                 "--json")
+        task = json.loads(sent.stdout)["id"]
+        agent = world.server.agent.process
+        ended = lambda: outcome(world, task)["state"] in ("done", "failed", "interrupted")
+        wait_for(lambda: agent.poll() is not None or ended(), 30, f"an end of {kind} or of the agent at commit {n}")
+        died = agent.poll() is not None
+        if died:
+            killed += 1
+            start(world)
+            what = f"outcome of {kind} killed {where} commit {n}"
+            wait_for(lambda: ended() or forget_offer(world), 30, what)
+        is_true(world, kind, n, task, outcome(world, task))
+        world.server.agent.stop()
+        if not died:
+            break
+    assert killed >= 3, "the points were not reached"
+    print(f"{kind}: killed {where} each of {killed} commits")
+
+
+def test_where_2222_is_not_reached_the_task_comes_by_the_pull_within_two_seconds(world):
+    conf = world.server.conf.read_text()
+    world.server.conf.write_text(conf.replace(f"\nlisten = {ADDRESSES[0]}\naddresses",
+                                              "\nlisten = 127.0.100.34\naddresses"))
+    try:
+        start(world)
+        wait_for(lambda: json.loads(world.console_run("status", "--json").stdout)["waiters"] >= 1, 20,
+                 "a held pull")
+        began = time.monotonic()
+        done = world.send_task(world.server, "status")
+        took = time.monotonic() - began
+        assert done["state"] == "done" and done["way"] == "pull" and "failed" in done["push"], done
+        assert took < 2, took
+    finally:
+        world.server.agent.stop()
+        world.server.conf.write_text(conf)
+    start(world)                                # and by both ways at once it runs once
+    sent = world.send_task(world.server, "status")
+    assert sent["way"] == "push"
+    begun = [x for x in world.server.agent.err if "task.start" in x and "type=status" in x]
+    assert len(begun) == 1
+    world.server.agent.stop()
