@@ -70,7 +70,7 @@ help:
 	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
 	@echo 'make check      style, layers and static analysis'
 	@echo 'make analyze    path-sensitive analysis, minutes, for a person to read'
-	@echo 'make sanitize   unit, golden and corpus tests under ASan+UBSan and TSan'
+	@echo 'make sanitize   unit and corpus tests under ASan+UBSan and TSan, a sample of programs under ASan'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
 	@echo 'make bench      measurements beside real peers, as ratios'
