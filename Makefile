@@ -195,7 +195,7 @@ SANITIZE_SAMPLE := $(addprefix tests/integration/test_,fetch_set.py mirror_http.
 sanitize: deps-test
 	@$(MAKE) --no-print-directory MODE=asan all unit corpus
 	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory MODE=asan sanitize-sample
-	@$(MAKE) --no-print-directory MODE=tsan unit corpus
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $(MAKE) --no-print-directory MODE=tsan unit corpus
 sanitize-sample:
 	ATALAIA_BIN=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'not clock' $(PYTEST_ARGS) $(SANITIZE_SAMPLE)
 

@@ -247,11 +247,11 @@ def main():
         print(f"lab: {why}", file=sys.stderr)
         return 2
     bin_dir, short = pathlib.Path(sys.argv[1]), "--short" in sys.argv
+    wanemu = next((a[9:] for a in sys.argv if a.startswith("--wanemu=")), bin_dir / "tests/torture/wanemu")
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-lab-"))
     status = 1
     try:
-        with LabWorld(bin_dir, root, bin_dir / "tests/torture/wanemu",
-                      40_000 if short else 270_000) as world:
+        with LabWorld(bin_dir, root, wanemu, 40_000 if short else 270_000) as world:
             lab = Lab(world, short)
             lab.run()
             print(f"lab: every scene was seen in {time.monotonic() - lab.began:.0f} s", flush=True)
