@@ -167,7 +167,7 @@ integration: all
 # Two makes, so that packages that `deps` installs are seen by pkg-config.
 test: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
-	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug tests
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug all tests
 	@$(MAKE) --no-print-directory MODE=debug unit corpus
 	@$(MAKE) --no-print-directory MODE=release integration
 

@@ -24,3 +24,21 @@ def procs():
     """Starts programs and stops every one of them at the end, whatever the test did."""
     with world.Procs() as p:
         yield p
+
+
+@pytest.fixture(scope="module")
+def debug_bin():
+    """Programs with injection points, which release builds leave out: those under test, or the debug
+    build beside them. ATALAIA_BIN names them while the module runs."""
+    path = pathlib.Path(os.environ.get("ATALAIA_BIN", TESTS.parent / "build" / "release")).resolve()
+    if path.name == "release":
+        path = path.parent / "debug"
+    if not (path / "atalaia-console").exists():
+        pytest.skip("no programs with injection points: make MODE=debug")
+    before = os.environ.get("ATALAIA_BIN")
+    os.environ["ATALAIA_BIN"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["ATALAIA_BIN"]
+    else:
+        os.environ["ATALAIA_BIN"] = before

@@ -47,13 +47,14 @@ refuse_token(struct enrol *x, const char *why)
 static bool
 proof_right(const struct enrol *x, const uint8_t csr_sha256[32])
 {
-	uint8_t own[ENROLL_MAC];
-
 	const struct identity *id = &x->call->c->id;
+	uint8_t own[ENROLL_MAC];
 
 	enroll_proof_keyed(own, x->token.key, x->req.token_id, id->leaf, csr_sha256);
 	if (pki_equal(own, x->req.proof, sizeof(own)))
 		return true;
+	if (!id->has_before)
+		return false;
 	enroll_proof_keyed(own, x->token.key, x->req.token_id, id->leaf_before, csr_sha256);
 	return pki_equal(own, x->req.proof, sizeof(own));
 }

@@ -20,8 +20,9 @@ struct identity {
 	struct buf chain;		 /* cert and its CA: what listeners send */
 	uint8_t ca_spki[PKI_SHA256];	 /* of the CA in chain: goes into tokens */
 	uint8_t leaf[PKI_SHA256];	 /* SHA-256 of the leaf's DER: bound by enrolment proofs */
-	uint8_t leaf_before[PKI_SHA256]; /* of the leaf before the last renewal: for connections of
-					    then */
+	/* Of the leaf before the last renewal, for connections of then; only when has_before. */
+	uint8_t leaf_before[PKI_SHA256];
+	bool has_before;
 	struct sign_private *task_key;
 };
 

@@ -117,6 +117,7 @@ run_identity(struct job *job, void *ctx)
 		return OK; /* the present one goes on; in an hour again */
 	}
 	d->renewed = memcmp(next.leaf, id->leaf, sizeof(id->leaf)) != 0;
+	next.has_before = d->renewed || id->has_before;
 	memcpy(next.leaf_before, d->renewed ? id->leaf : id->leaf_before, sizeof(id->leaf));
 	identity_free(id);
 	*id = next;

@@ -13,15 +13,14 @@ import pytest
 import fleet as fleets
 from world import wait_for
 
-BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.100.31", "127.0.100.32", "127.0.100.33")
 MOST = 6                                        # commits of one task; a bound for the loop
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(debug_bin):
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-kill-"))
-    f = fleets.Fleet(BIN, root, addresses=ADDRESSES, lines=500)
+    f = fleets.Fleet(debug_bin, root, addresses=ADDRESSES, lines=500)
     s = f.server
     try:
         f.make_feed()

@@ -146,7 +146,7 @@ POINTS = ["rotate.commit", *(f"rotate.move@{n}" for n in range(1, 7))]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_crash_between_the_files_leaves_the_old_or_the_new(tmp_path, point):
+def test_a_crash_between_the_files_leaves_the_old_or_the_new(debug_bin, tmp_path, point):
     console = cc.Console(tmp_path / "c", address="127.0.100.2")
     before = certificates(console.state / "ca-signing.pem")
     done = console.cli("rotate-ca", env={**os.environ, "ATALAIA_INJECT": point})
