@@ -251,6 +251,7 @@ build_engine(struct agent *a, struct fault *f)
 	o.command_reload = c->command_reload;
 	o.command_test = c->command_test;
 	o.command_scan = c->command_scan;
+	o.memory_limit = c->engine_memory;
 	o.deadline_ms = c->engine_deadline;
 	o.event = engine_event;
 	o.ctx = a;

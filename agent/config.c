@@ -67,6 +67,8 @@ const struct conf_option agent_options[] = {
 	    "program and arguments that scan one file, {file} is its path"),
 	RANGE("engine", "deadline", CONF_DURATION, engine_deadline, "5m", 1000, HOUR,
 	    "time for a load test, a reload and its probe"),
+	RANGE("engine", "memory_limit", CONF_SIZE, engine_memory, "0", 0, 0,
+	    "bytes that a load test may count on at most, 0: what is free on this PC"),
 	RANGE("spool", "quota_detection", CONF_SIZE, quota_detection, "16M", MIB, 4096 * MIB,
 	    "room for detections that wait for the console"),
 	RANGE("spool", "quota_task", CONF_SIZE, quota_task, "8M", MIB, 4096 * MIB,

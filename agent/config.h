@@ -59,7 +59,7 @@ struct agent_conf {
 	char *clamd_socket, *clamscan, *canaries, *clean_samples;
 	char *command_reload, *command_test, *command_scan;
 	uint32_t gate; /* enum gate_mode */
-	uint64_t engine_deadline;
+	uint64_t engine_deadline, engine_memory;
 	uint64_t quota_detection, quota_task, quota_telemetry;
 	char *detection_uids, *target;
 	bool event_any_address;

@@ -402,6 +402,8 @@ engine_status(const struct engine *e)
 	if (k == OK)
 		k = json_add_string(o, "error", e->error);
 	if (k == OK)
+		k = engine_memory_status(e, o);
+	if (k == OK)
 		return o;
 	cJSON_Delete(o);
 	return NULL;

@@ -14,7 +14,6 @@
 /* Loaded bytes for each byte of a set: an estimate on the safe side. A database of 33 MiB of plain
  * hash lines took 87 MiB (2.6 times); compressed CVD files unpack and take more. */
 #define MEMORY_FACTOR 6
-#define MEMORY_BASE (64ull << 20)
 
 /* "/proc/self/fd/7: Name FOUND" -> verdict of sample 4. Other lines are talk. */
 static bool
@@ -147,15 +146,8 @@ run_clamscan(struct engine_job *j)
 static void
 loaded(struct engine_job *j)
 {
-	uint64_t have = 0, need = j->set_bytes * MEMORY_FACTOR + MEMORY_BASE;
-
-	if (mem_available(&have) == OK && have < need) {
-		engine_job_end(j, ERR_NOMEM, "memory",
-		    "a load test of this set needs about %" PRIu64 " MiB, %" PRIu64 " MiB are free",
-		    need >> 20, have >> 20);
-		return;
-	}
-	run_clamscan(j);
+	if (engine_memory_fits(j, MEMORY_FACTOR))
+		run_clamscan(j);
 }
 
 enum err

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MEMORY_FACTOR 3 /* loaded bytes for each byte of text rules, estimated on the safe side */
+
 /* --- gate: the test command, then the samples against nothing but the staged set --- */
 
 static void scan_sample(struct engine_job *j);
@@ -74,7 +76,7 @@ command_done(void *ctx, const struct engine_ran *r)
 		    "the %s command ends with %d: %.200s", what, (int)r->status,
 		    r->err[0] != '\0' ? r->err : r->out);
 	else if (j->kind == ENGINE_GATE)
-		engine_job_load(j, scan_sample);
+		scan_sample(j);
 	else
 		engine_job_end(j, OK, "", "%s", "");
 }
@@ -97,13 +99,29 @@ run_command(struct engine_job *j, const char *line, struct fault *f)
 	return k;
 }
 
+static void
+test_loaded(struct engine_job *j)
+{
+	struct fault f = { OK, "" };
+	enum err k;
+
+	if (!engine_memory_fits(j, MEMORY_FACTOR))
+		return;
+	k = run_command(j, j->e->o.command_test, &f);
+	if (k != OK)
+		engine_job_end(j, k, "start", "%s", fault_text(&f));
+}
+
 static enum err
 command_gate(struct engine_job *j, struct fault *f)
 {
 	j->marker = false; /* markers are ClamAV signatures */
 	if (j->e->o.gate == GATE_OFF)
 		return run_command(j, "", f);
-	return run_command(j, j->e->o.command_test, f);
+	if (j->e->o.command_test[0] == '\0')
+		return run_command(j, "", f);
+	engine_job_load(j, test_loaded);
+	return OK;
 }
 
 static enum err

@@ -75,6 +75,8 @@ struct engine {
 	int64_t since; /* wall ms */
 	char version[CLAMD_NAME], error[200];
 	char current[1100]; /* set of the last reload */
+	uint64_t memory_need, memory_have; /* bytes, at the last gate */
+	const char *reload; /* "concurrent", "blocking", "none": what fits; NULL: not asked yet */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -86,6 +88,10 @@ void engine_job_end(struct engine_job *j, enum err e, const char *rule, const ch
 void engine_job_load(struct engine_job *j, void (*then)(struct engine_job *j));
 /* engine_clamscan.c */
 enum err engine_clamscan_gate(struct engine_job *j, struct fault *f);
+/* engine_memory.c: false when the job was ended for lack of memory. factor: loaded bytes for each
+ * byte of a set. From the loop, after engine_job_load. */
+bool engine_memory_fits(struct engine_job *j, unsigned factor);
+MUST_CHECK enum err engine_memory_status(const struct engine *e, cJSON *o);
 /* A look's outcome. */
 void engine_seen(struct engine *e, bool up, const char *version, const char *error);
 
