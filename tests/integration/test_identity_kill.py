@@ -126,7 +126,7 @@ def test_the_outcome_is_true(world, kind, where):
 def test_where_2222_is_not_reached_the_task_comes_by_the_pull_within_two_seconds(world):
     conf = world.server.conf.read_text()
     world.server.conf.write_text(conf.replace(f"\nlisten = {ADDRESSES[0]}\naddresses",
-                                              "\nlisten = 127.0.100.34\naddresses"))
+                                              "\nlisten = 127.0.100.34, 127.0.100.35\naddresses"))
     try:
         start(world)
         wait_for(lambda: json.loads(world.console_run("status", "--json").stdout)["waiters"] >= 1, 20,
