@@ -89,7 +89,8 @@ sample_answered(void *ctx, const struct engine_answer *a)
 		scan_next(j);
 		return;
 	}
-	/* An engine that died under the probe is away, not loading: the set is proved when it returns. */
+	/* An engine that died under the probe is away, not loading: the set is proved when it
+	 * returns. */
 	if (may_still_load(j) && (scanned || j->e->up)) {
 		(void)uv_timer_start(&j->pause, try_again, TRY_MS, 0);
 		return;

@@ -117,7 +117,8 @@ static uint64_t
 mix(uint64_t sum, const char *text)
 {
 	do
-		sum = (sum ^ (uint8_t)*text) * 0x100000001b3ull; /* FNV-1a, the end of each text too */
+		sum = (sum ^ (uint8_t)*text) *
+		      0x100000001b3ull; /* FNV-1a, the end of each text too */
 	while (*text++ != '\0');
 	return sum;
 }

@@ -84,9 +84,9 @@ compare_kept(struct set_build *b, struct set_manifest *request)
 		same = n == request->count;
 		for (i = 0; same && i < n; i++)
 			same = have.list[i].kind == request->list[i].kind &&
-			    have.list[i].size == request->list[i].size &&
-			    strcmp(have.list[i].path, request->list[i].path) == 0 &&
-			    memcmp(have.list[i].sha256, request->list[i].sha256, SET_SHA) == 0;
+			       have.list[i].size == request->list[i].size &&
+			       strcmp(have.list[i].path, request->list[i].path) == 0 &&
+			       memcmp(have.list[i].sha256, request->list[i].sha256, SET_SHA) == 0;
 		for (i = n; same && i < have.count; i++) {
 			b->bytes += have.list[i].size;
 			b->members++;
@@ -189,8 +189,8 @@ publish(struct building *x, struct fault *f)
 }
 
 /* The active set was damaged: each folder changes places with the new one in one step, so that
- * `current` names a whole folder at any instant. The set first: a death in between leaves a manifest
- * that the next run finds damaged again. */
+ * `current` names a whole folder at any instant. The set first: a death in between leaves a
+ * manifest that the next run finds damaged again. */
 static enum err
 mend(struct building *x, struct fault *f)
 {
@@ -250,7 +250,7 @@ build_new(struct building *x, struct fault *f)
 	if (e == OK)
 		e = x->mend ? mend(x, f) : publish(x, f);
 	if (e != OK && (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
-	    file_remove_tree(AT_FDCWD, x->meta, NULL) != OK))
+			   file_remove_tree(AT_FDCWD, x->meta, NULL) != OK))
 		log_warn("set.leftover", "path=%s", log_q(x->root)); /* set_clean takes it later */
 	return e;
 }
@@ -278,6 +278,7 @@ set_build(struct set_build *b, struct fault *f)
 		free(x->buf);
 		free(x);
 	}
-	return e == OK ? OK : fault_set(f, e, "cannot build set %llu: %s",
-	    (unsigned long long)b->version, err_text(e));
+	return e == OK ? OK
+		       : fault_set(f, e, "cannot build set %llu: %s",
+			     (unsigned long long)b->version, err_text(e));
 }
