@@ -30,9 +30,4 @@ size_t hash_len(enum hash_kind kind);
 void hash_once(enum hash_kind kind, const void *p, size_t n, uint8_t *out);
 void hash_sha256_text(const void *p, size_t n, char out[HASH_SHA256_TEXT]);
 
-void hash_hmac_sha256(
-    const void *key, size_t key_len, const void *p, size_t n, uint8_t out[HASH_SHA256_LEN]);
-/* 1 when equal; takes the same time wherever they differ: for MACs and tokens. */
-int hash_equal(const void *a, const void *b, size_t n);
-
 #endif

@@ -44,6 +44,32 @@ test_names(void **state)
 	    pki_is_name("01234567890123456789012345678901234567890123456789012345678901234", 65));
 }
 
+/* RFC 4231, cases 1, 2 and 6 (a key longer than a block). */
+static void
+hmac_vectors(void)
+{
+	static const char big_key_text[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+	uint8_t out[PKI_SHA256], key[131];
+	char hex[2 * PKI_SHA256 + 1];
+
+	memset(key, 0x0b, 20);
+	pki_hmac_sha256(out, key, 20, "Hi There", 8);
+	text_hex(hex, out, PKI_SHA256);
+	assert_string_equal(
+	    hex, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+	pki_hmac_sha256(out, "Jefe", 4, "what do ya want for nothing?", 28);
+	text_hex(hex, out, PKI_SHA256);
+	assert_string_equal(
+	    hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, sizeof key);
+	pki_hmac_sha256(out, key, sizeof key, big_key_text, strlen(big_key_text));
+	text_hex(hex, out, PKI_SHA256);
+	assert_string_equal(
+	    hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	assert_true(pki_equal("same", "same", 4));
+	assert_false(pki_equal("same", "sami", 4));
+}
+
 static void
 test_hashes(void **state)
 {
@@ -55,6 +81,7 @@ test_hashes(void **state)
 	assert_memory_equal(h, abc, 4);
 	pki_hmac_sha256(h, "Jefe", 4, "what do ya want for nothing?", 28);
 	assert_memory_equal(h, rfc4231_2, 4);
+	hmac_vectors();
 	pki_sha256(g, NULL, 0);
 	assert_int_equal(g[0], 0xe3);
 	assert_true(pki_equal(h, h, 32));
