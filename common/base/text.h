@@ -38,6 +38,8 @@ bool text_is_file_name(const char *p, size_t n); /* one such component */
 bool text_is_role_name(const char *p, size_t n); /* [a-z0-9-], 1..64 */
 bool text_is_uuid(const char *p, size_t n);	 /* 8-4-4-4-12 lower-case hexadecimal */
 
+/* 0..15 for a hexadecimal digit of either case, else -1. */
+int text_hex_digit(char c);
 void text_hex(char *dst, const uint8_t *p, size_t n); /* writes 2n lower-case digits and a NUL */
 MUST_CHECK enum err text_unhex(uint8_t *dst, size_t size, const char *p, size_t n,
     size_t *out_len); /* either case; even length */

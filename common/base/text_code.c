@@ -21,8 +21,8 @@ text_hex(char *dst, const uint8_t *p, size_t n)
 	dst[2 * n] = '\0';
 }
 
-static int
-hex_value(char c)
+int
+text_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -43,7 +43,7 @@ text_unhex(uint8_t *dst, size_t size, const char *p, size_t n, size_t *out_len)
 	if (n / 2 > size)
 		return ERR_TOOBIG;
 	for (i = 0; i < n / 2; i++) {
-		int hi = hex_value(p[2 * i]), lo = hex_value(p[2 * i + 1]);
+		int hi = text_hex_digit(p[2 * i]), lo = text_hex_digit(p[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return ERR_PARSE;

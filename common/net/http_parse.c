@@ -297,23 +297,11 @@ feed_data(struct http_parse *p, const uint8_t *in, size_t n, size_t *used, enum 
 	return HTTPP_BODY;
 }
 
-static int
-hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* A byte of a chunk's size line. Extensions are refused: nobody sends them but smugglers. */
 static bool
 size_byte(struct http_parse *p, uint8_t c)
 {
-	int v = hex_value(c);
+	int v = text_hex_digit((char)c);
 
 	if (c == '\r' && p->digits > 0) {
 		p->state = S_SIZE_LF;
