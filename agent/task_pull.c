@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "identity.h"
 #include "net/httpc.h"
 #include "os/rand.h"
@@ -61,15 +60,6 @@ pause_for(unsigned fails)
 	if (ms > MAX_PAUSE_MS)
 		ms = MAX_PAUSE_MS;
 	return ms + rand_below((uint32_t)(ms / 2 + 1));
-}
-
-static uint64_t
-asked_pause(const struct httpc_response *r)
-{
-	const char *v = httpc_field(r, "Retry-After");
-	uint32_t s;
-
-	return v != NULL && text_u32(v, strlen(v), 3600, &s) == OK ? (uint64_t)s * 1000 : 0;
 }
 
 /* --- pulling --- */
@@ -201,8 +191,8 @@ poll_done(void *ctx, const struct httpc_response *r)
 			(void)snprintf(
 			    p->error, sizeof p->error, "the console answered %d", r->status);
 		pause = pause_for(p->poll_fails);
-		if (r->err == OK && pause < asked_pause(r))
-			pause = asked_pause(r);
+		if (r->err == OK && pause < httpc_retry_after_ms(r, LIMIT_RETRY_AFTER_S))
+			pause = httpc_retry_after_ms(r, LIMIT_RETRY_AFTER_S);
 		log_debug("pull.failed", "why=%s again_ms=%llu", log_q(p->error),
 		    (unsigned long long)pause);
 	}

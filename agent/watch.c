@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "net/httpc.h"
 #include "os/rand.h"
 
@@ -15,7 +14,9 @@
 #define WAIT_S 240u
 #define ASK_MS 10000u
 #define CONNECT_MS 5000u
-#define RETRY_MS 5000u /* a mirror that restarts is back in seconds; asking costs one connection */
+#define RETRY_AFTER_MAX_S 86400u /* a mirror may spread its clients over a day */
+#define RETRY_MS 5000u /* a mirror that restarts is back in seconds; asking costs one connection   \
+			*/
 #define IDLE_MS 60000u /* nobody to ask: look again */
 
 struct watch {
@@ -50,17 +51,6 @@ health_of(struct watch *w, const char *name)
 	return &w->health[w->n_health++];
 }
 
-static uint64_t
-retry_after(const struct httpc_response *r)
-{
-	const char *v = httpc_field(r, "Retry-After");
-	uint32_t s = 0;
-
-	if (v == NULL || text_u32(v, strlen(v), 86400, &s) != OK)
-		return 0;
-	return (uint64_t)s * 1000;
-}
-
 static void
 on_timer(uv_timer_t *t)
 {
@@ -84,8 +74,8 @@ poll_failed(struct watch *w, const struct httpc_response *r)
 	else
 		(void)snprintf(why, sizeof why, "answered %d", r->status);
 	log_debug("watch.failed", "feed=%s source=%s why=%s", w->feed, w->asked.name, log_q(why));
-	source_failed(health_of(w, w->asked.name), clock_mono_ms(), w->retry_ms, retry_after(r),
-	    rand_below(1024), why);
+	source_failed(health_of(w, w->asked.name), clock_mono_ms(), w->retry_ms,
+	    httpc_retry_after_ms(r, RETRY_AFTER_MAX_S), rand_below(1024), why);
 	next_poll(w);
 }
 
@@ -106,7 +96,8 @@ poll_done(void *ctx, const struct httpc_response *r)
 	}
 	w->paused = w->told = true;
 	log_debug("watch.news", "feed=%s source=%s", w->feed, w->asked.name);
-	w->owner.news(w->ctx, &w->asked, r->body, r->len, retry_after(r));
+	w->owner.news(
+	    w->ctx, &w->asked, r->body, r->len, httpc_retry_after_ms(r, RETRY_AFTER_MAX_S));
 }
 
 static enum err

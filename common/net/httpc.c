@@ -340,6 +340,15 @@ httpc_field(const struct httpc_response *r, const char *name)
 		   : NULL;
 }
 
+uint64_t
+httpc_retry_after_ms(const struct httpc_response *r, uint32_t max_s)
+{
+	const char *v = httpc_field(r, "Retry-After");
+	uint32_t s;
+
+	return v != NULL && text_u32(v, strlen(v), max_s, &s) == OK ? (uint64_t)s * 1000 : 0;
+}
+
 /* --- starting --- */
 
 static enum err

@@ -49,6 +49,10 @@ struct httpc_response {	     /* valid during the callback */
 const char *httpc_field(
     const struct httpc_response *, const char *name); /* any case; first value or NULL */
 
+/* What Retry-After asks for, in milliseconds; 0 when absent, a date, or over max_s (RFC
+ * 9110, 10.2.3). */
+uint64_t httpc_retry_after_ms(const struct httpc_response *, uint32_t max_s);
+
 struct httpc_request {	    /* copied */
 	const char *method; /* NULL: GET, or POST with a body */
 	const char *url;
