@@ -75,6 +75,15 @@ class Demo:
         self.server, self.branch = self.fleet.server, self.fleet.branch
         self.workstation = self.fleet.workstation
 
+    def policy(self, auto):
+        """The workstation takes signatures from the branch alone; auto: without being told to."""
+        return {
+            "update": {"auto": auto, "bypass": "never", "delta": "prefer", "jitter": "0"},
+            "sources": {"update_agents": [{"name": "branch", "host": self.branch.address, "ftp": 2021,
+                                           "http": 2221, "version": 3333,
+                                           "subnets": [f"{self.workstation.address}/32"]}]},
+        }
+
     def run(self):
         check_ports()
         self.publisher()
@@ -101,14 +110,8 @@ class Demo:
     def start(self):
         f, s = self.fleet, self.story
         s.step("Server, branch and workstation start; branch and workstation enrol")
-        policy = {
-            # Updates of signatures wait for a task at first, so that each step can be seen.
-            "update": {"auto": False, "bypass": "never", "delta": "prefer", "jitter": "0"},
-            "sources": {"update_agents": [{"name": "branch", "host": self.branch.address, "ftp": 2021,
-                                           "http": 2221, "version": 3333,
-                                           "subnets": [f"{self.workstation.address}/32"]}]},
-        }
-        f.start_console(policy)
+        # Updates of signatures wait for a task at first, so that each step can be seen.
+        f.start_console(self.policy(auto=False))
         s.seen(f"console on {self.server.address}:2225, administrator's API on 127.0.0.1:2226")
         f.configure_agent(self.server, 2227, role=f"""[update-agent]
 enabled = yes
@@ -170,11 +173,7 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
     def second_update(self):
         f, s = self.fleet, self.story
         s.step("A second version is published; it travels server -> branch -> workstation by itself")
-        f.set_policy("default.json", {
-            "update": {"auto": True, "bypass": "never", "delta": "prefer", "jitter": "0"},
-            "sources": {"update_agents": [{"name": "branch", "host": self.branch.address, "ftp": 2021,
-                                           "http": 2221, "version": 3333,
-                                           "subnets": [f"{self.workstation.address}/32"]}]}})
+        f.set_policy("default.json", self.policy(auto=True))
         wait_for(self.auto_on, WAIT, "the policy that switches automatic updates on")
         s.seen("a new policy reached the workstation: automatic updates are on")
         report = f.publish()
@@ -243,11 +242,7 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
         s.step("One bit is flipped in the branch's copy of a new target")
         before = os.readlink(self.workstation.dir / "state/feeds/signatures/current")
         self.task(self.workstation, "update.cancel", {})
-        f.set_policy("default.json", {
-            "update": {"auto": False, "bypass": "never", "delta": "prefer", "jitter": "0"},
-            "sources": {"update_agents": [{"name": "branch", "host": self.branch.address, "ftp": 2021,
-                                           "http": 2221, "version": 3333,
-                                           "subnets": [f"{self.workstation.address}/32"]}]}})
+        f.set_policy("default.json", self.policy(auto=False))
         wait_for(lambda: not self.auto_on(), WAIT, "the policy that switches automatic updates off")
         version = f.publish()["version"]
         f.wait_event("mirror.published", self.branch, WAIT,
