@@ -40,7 +40,7 @@ struct console {
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick, alive;
 	uv_signal_t sigterm, sigint, sighup;
-	uint64_t next_expire, next_offers, next_prune, next_feed,
+	uint64_t next_expire, next_prune, next_feed,
 	    next_identity; /* monotonic, of upkeep.h */
 	bool stopping;
 	int open_parts;              /* what must close before the loop ends */

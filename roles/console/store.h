@@ -84,8 +84,6 @@ MUST_CHECK enum err store_next_offer(
 /* {"tasks":[..],"cancel":[..]} for this agent into out; nothing appended when there is nothing.
  * Marks them offered; one that was offered less than 10 s ago is left out. */
 MUST_CHECK enum err store_pull(struct db *db, const char *agent, int64_t now, struct buf *out);
-MUST_CHECK enum err store_offered_again(
-    struct db *db, int64_t now, enum err (*each)(void *arg, const char *agent), void *arg);
 struct delivery {
 	const char *state, *step, *error, *result, *way; /* way NULL: unknown */
 	int64_t now;

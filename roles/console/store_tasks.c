@@ -161,24 +161,6 @@ store_delivery_push(struct db *db, const char *task, const char *agent, const ch
 	    "tttii", task, agent, outcome, (int64_t)reached, now);
 }
 
-/* Answers get lost: who was offered a task and has not said a word about it is woken to ask again.
- */
-enum err
-store_offered_again(
-    struct db *db, int64_t now, enum err (*each)(void *arg, const char *agent), void *arg)
-{
-	struct sql_stmt *s = db_prepare(db,
-	    "SELECT DISTINCT d.agent FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.final "
-	    "= 0"
-	    " AND d.state = 'queued' AND d.offered < ? AND t.canceled IS NULL AND t.expires > ?");
-	enum err e = db_bind(s, "ii", now - OFFER_AGAIN_MS, now);
-
-	while (e == OK && (e = db_step(s)) == OK)
-		e = each(arg, sql_text(s, 0));
-	db_end(s);
-	return e == ERR_NOTFOUND ? OK : e;
-}
-
 /* Who has not heard of it never will; who has is told. */
 enum err
 store_task_cancel(struct db *db, const char *id, int64_t now)

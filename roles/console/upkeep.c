@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define EXPIRE_EVERY_MS 2000
-#define OFFERS_EVERY_MS 5000
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_ROWS 5000      /* a bite that keeps the queue responsive */
 #define FEED_EVERY_MS 600000
@@ -21,8 +20,6 @@ struct duty {
 	struct job job;
 	struct console *c;
 	bool changed, renewed;
-	char (*agents)[UUID_TEXT];   /* to wake */
-	size_t n, cap;
 };
 
 static enum err
@@ -33,28 +30,6 @@ run_expire(struct job *job, void *ctx)
 
 	d->changed = e == OK && db_changes(ctx) > 0;
 	return e;
-}
-
-static enum err
-note_agent(void *arg, const char *agent)
-{
-	struct duty *d = arg;
-
-	if (d->n == d->cap) {
-		size_t cap = d->cap * 2 + 16;
-		void *more = realloc(d->agents, cap * sizeof(*d->agents));
-		if (more == NULL)
-			return ERR_NOMEM;
-		d->agents = more;
-		d->cap = cap;
-	}
-	return text_copy(d->agents[d->n++], UUID_TEXT, agent, strlen(agent));
-}
-
-static enum err
-run_offers(struct job *job, void *ctx)
-{
-	return store_offered_again(ctx, clock_wall_ms(), note_agent, job);
 }
 
 static enum err
@@ -83,17 +58,10 @@ duty_done(struct job *job, enum err result)
 {
 	struct duty *d = (struct duty *)job;
 
-	char topic[WAITER_TOPIC];
-
 	if (d->renewed)
 		serve_identity_changed(d->c);
 	if (d->changed)
 		(void)waiters_wake_kind(d->c->waiters, "task");
-	for (size_t i = 0; i < d->n; i++) {
-		waiters_topic(topic, "agent", d->agents[i]);
-		(void)waiters_wake(d->c->waiters, topic);
-	}
-	free(d->agents);
 	if (result != OK)
 		log_error("upkeep", "error=%s", err_word(result));
 	free(job);
@@ -152,8 +120,6 @@ upkeep_tick(struct console *c, uint64_t now_ms)
 {
 	if (due(&c->next_expire, now_ms, EXPIRE_EVERY_MS))
 		add(c, &c->db_work, run_expire);
-	if (due(&c->next_offers, now_ms, OFFERS_EVERY_MS))
-		add(c, &c->db_work, run_offers);
 	if (due(&c->next_prune, now_ms, PRUNE_EVERY_MS))
 		add(c, &c->db_work, run_prune);
 	if (due(&c->next_feed, now_ms, FEED_EVERY_MS))
