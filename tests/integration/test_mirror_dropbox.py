@@ -91,9 +91,11 @@ def test_same_answer_for_names_that_exist_and_not(procs, bin_dir, tmp_path, box)
 def test_quotas(procs, bin_dir, tmp_path, box):
     m = start(procs, bin_dir, tmp_path, box, dropbox_file_size="64k", dropbox_daily="100k",
               dropbox_daily_files=5, dropbox_total="170k", dropbox_files=6)
+    with m.raw(source="127.0.0.3") as big:
+        assert store(big, "/incoming/big", b"x" * 65537).startswith("552")
     with m.raw() as r, m.raw(source="127.0.0.2") as other:
-        assert store(r, "/incoming/big", b"x" * 65537).startswith("552")
         assert store(r, "/incoming/a", b"x" * 30000).startswith("226")
+        assert store(r, "/incoming/a", b"x" * 60000).startswith("226")
         assert store(r, "/incoming/b", b"x" * 20000).startswith("552")   # 100k of the day
         assert store(other, "/incoming/c", b"x" * 60000).startswith("226")
         for _ in range(4):
@@ -103,7 +105,7 @@ def test_quotas(procs, bin_dir, tmp_path, box):
             last = store(other, "/incoming/e", b"")
         assert last.startswith("552")                                    # six files in the box
     sizes = sorted(p.stat().st_size for p in stored(box))
-    assert sizes[-2:] == [30000, 60000] and len(sizes) <= 6
+    assert sizes[-3:] == [30000, 60000, 60000] and len(sizes) <= 6
     wait_for(lambda: len(list(box.iterdir())) == len(sizes), 5, "no temporary file left")
 
 
