@@ -18,6 +18,7 @@
 #include "report.h"
 #include "role.h"
 #include "status.h"
+#include "tamper.h"
 #include "task_pull.h"
 #include "task_scan.h"
 #include "task_server.h"
@@ -140,6 +141,7 @@ policy_in_force(void *ctx)
 	policies_to_events(a);
 	updates_policy_changed(a->updates);
 	role_policy_changed(a->role);
+	tamper_look_now(a->tamper);
 }
 
 /* --- building --- */
@@ -276,6 +278,8 @@ build_network(struct agent *a, struct fault *f)
 		e = updates_new(&a->updates, a, f);
 	if (e == OK)
 		e = role_new(&a->role, a, f);
+	if (e == OK)
+		e = tamper_new(&a->tamper, a, f);
 	if (e != OK || a->identity == NULL)
 		return e;
 	e = task_server_new(&a->task_server, a, f);
@@ -319,6 +323,7 @@ start_parts(struct frame *fr)
 	role_start(a->role);
 	updates_start(a->updates);
 	tasks_start(a->tasks);
+	tamper_start(a->tamper);
 	if (a->pull != NULL)
 		task_pull_start(a->pull);
 	if (a->renewal != NULL)
@@ -407,6 +412,13 @@ role_closed(void *ctx)
 }
 
 static void
+tamper_closed(void *ctx)
+{
+	((struct frame *)ctx)->agent.tamper = NULL;
+	one_closed(ctx, stage_two);
+}
+
+static void
 engine_closed(void *ctx)
 {
 	one_closed(ctx, stage_two);
@@ -441,7 +453,9 @@ agent_stop(struct agent *a, const char *why)
 		tasks_close(a->tasks, part_closed, fr); /* first: what follows ends its handlers */
 	}
 	fr->closing += (a->renewal != NULL) + (a->task_server != NULL) + (a->pull != NULL) + 1 +
-		       (a->updates != NULL) + (a->role != NULL);
+		       (a->updates != NULL) + (a->role != NULL) + (a->tamper != NULL);
+	if (a->tamper != NULL)
+		tamper_close(a->tamper, tamper_closed, fr);
 	if (a->renewal != NULL)
 		renewal_close(a->renewal, part_closed, fr);
 	if (a->task_server != NULL)

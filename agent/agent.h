@@ -27,6 +27,7 @@ struct agent {
 	struct updates *updates;
 	struct role *role;
 	struct renewal *renewal;
+	struct tamper *tamper;
 	int64_t time_floor;		/* newest verified time, wall ms; 0 = none yet */
 	uint16_t task_port, event_port; /* the real ones */
 	int exit_status;

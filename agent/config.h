@@ -69,6 +69,8 @@ struct agent_conf {
 	bool role_enabled;
 	uint32_t role_mode; /* enum role_mode */
 	char *role_root, *role_upstream;
+	uint64_t tamper_interval;
+	char *tamper_hosts, *tamper_units, *tamper_unit_folders;
 #define X(name, help) char *serve_##name;
 	CONF_SERVE_LIST(X)
 #undef X

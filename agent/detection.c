@@ -9,6 +9,7 @@
 #define OCSF_VERSION "1.3.0"
 #define CLASS_DETECTION_FINDING 2004
 #define ACTIVITY_CREATE 1
+#define ACTIVITY_CLOSE 3
 #define SEVERITY_HIGH 4
 #define HASH_ALGORITHM_SHA256 3
 #define FILE_TYPE_REGULAR 1
@@ -16,7 +17,7 @@
 #define DISPOSITION_DETECTED 15
 
 static enum err
-add_head(cJSON *o, const struct detection *d)
+add_head(cJSON *o, int64_t time_ms, unsigned activity)
 {
 	enum err e = json_add_u64(o, "category_uid", 2);
 
@@ -27,18 +28,18 @@ add_head(cJSON *o, const struct detection *d)
 	if (e == OK)
 		e = json_add_string(o, "class_name", "Detection Finding");
 	if (e == OK)
-		e = json_add_u64(o, "activity_id", ACTIVITY_CREATE);
+		e = json_add_u64(o, "activity_id", activity);
 	if (e == OK)
-		e = json_add_u64(o, "type_uid", CLASS_DETECTION_FINDING * 100 + ACTIVITY_CREATE);
+		e = json_add_u64(o, "type_uid", CLASS_DETECTION_FINDING * 100 + activity);
 	if (e == OK)
 		e = json_add_u64(o, "severity_id", SEVERITY_HIGH);
 	if (e == OK)
-		e = json_add_u64(o, "status_id", 1);
-	return e == OK ? json_add_u64(o, "time", (uint64_t)d->time_ms) : e;
+		e = json_add_u64(o, "status_id", activity == ACTIVITY_CLOSE ? 4 : 1);
+	return e == OK ? json_add_u64(o, "time", (uint64_t)time_ms) : e;
 }
 
 static enum err
-add_metadata(cJSON *o, const struct detection *d)
+add_metadata(cJSON *o, const char *task)
 {
 	cJSON *m, *product, *profiles;
 	enum err e = json_add_object(o, "metadata", &m);
@@ -57,26 +58,24 @@ add_metadata(cJSON *o, const struct detection *d)
 		e = json_add_string(product, "vendor_name", "Atalaia");
 	if (e == OK)
 		e = json_add_string(product, "version", ATALAIA_VERSION);
-	return e == OK && d->task != NULL ? json_add_string(m, "correlation_uid", d->task) : e;
+	return e == OK && task != NULL ? json_add_string(m, "correlation_uid", task) : e;
 }
 
 static enum err
-add_finding(cJSON *o, const struct detection *d)
+add_finding(cJSON *o, const char *uid, int64_t time_ms, const char *title, const char *type)
 {
-	char title[300];
 	cJSON *m, *types;
 	enum err e = json_add_object(o, "finding_info", &m);
 
-	(void)snprintf(title, sizeof title, "Malware found: %s", d->signature);
 	if (e == OK)
-		e = json_add_string(m, "uid", d->uid);
+		e = json_add_string(m, "uid", uid);
 	if (e == OK)
 		e = json_add_string(m, "title", title);
 	if (e == OK)
-		e = json_add_u64(m, "created_time", (uint64_t)d->time_ms);
+		e = json_add_u64(m, "created_time", (uint64_t)time_ms);
 	if (e == OK)
 		e = json_add_array(m, "types", &types);
-	return e == OK ? json_append_string(types, "malware") : e;
+	return e == OK ? json_append_string(types, type) : e;
 }
 
 static enum err
@@ -173,13 +172,15 @@ add_ours(cJSON *o, const struct detection *d)
 cJSON *
 detection_event(const struct detection *d)
 {
+	char title[300];
 	cJSON *o = cJSON_CreateObject();
-	enum err e = o == NULL ? ERR_NOMEM : add_head(o, d);
+	enum err e = o == NULL ? ERR_NOMEM : add_head(o, d->time_ms, ACTIVITY_CREATE);
 
+	(void)snprintf(title, sizeof title, "Malware found: %s", d->signature);
 	if (e == OK)
-		e = add_metadata(o, d);
+		e = add_metadata(o, d->task);
 	if (e == OK)
-		e = add_finding(o, d);
+		e = add_finding(o, d->uid, d->time_ms, title, "malware");
 	if (e == OK)
 		e = add_malware(o, d);
 	if (e == OK)
@@ -192,6 +193,43 @@ detection_event(const struct detection *d)
 		    o, "disposition", d->quarantine != NULL ? "Quarantined" : "Detected");
 	if (e == OK)
 		e = add_ours(o, d);
+	if (e == OK)
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
+static enum err
+add_change(cJSON *o, const struct tampering *t)
+{
+	cJSON *m;
+	enum err e = json_add_object(o, "unmapped", &m);
+
+	if (e == OK)
+		e = json_add_string(m, "kind", t->kind);
+	if (e == OK)
+		e = json_add_string(m, "name", t->name);
+	if (e == OK && t->before != NULL)
+		e = json_add_string(m, "before", t->before);
+	return e == OK && t->now != NULL ? json_add_string(m, "now", t->now) : e;
+}
+
+cJSON *
+detection_tampering(const struct tampering *t)
+{
+	char title[600];
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM
+			       : add_head(o, t->time_ms, t->end ? ACTIVITY_CLOSE : ACTIVITY_CREATE);
+
+	(void)snprintf(title, sizeof title, "%s: %s %s",
+	    t->end ? "Tampering ended" : "Tampering found", t->kind, t->name);
+	if (e == OK)
+		e = add_metadata(o, NULL);
+	if (e == OK)
+		e = add_finding(o, t->uid, t->time_ms, title, "tampering");
+	if (e == OK)
+		e = add_change(o, t);
 	if (e == OK)
 		return o;
 	cJSON_Delete(o);

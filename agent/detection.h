@@ -4,7 +4,10 @@
 #ifndef ATALAIA_AGENT_DETECTION_H
 #define ATALAIA_AGENT_DETECTION_H
 
+#include "base/uuid.h"
+
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct detection {
@@ -19,5 +22,15 @@ struct detection {
 	const char *quarantine_error; /* why it is, NULL: nobody asked */
 };
 cJSON *detection_event(const struct detection *d); /* NULL on no memory */
+
+/* Somebody changed what nobody should change; same class of OCSF. tamper.schema.json. */
+struct tampering {
+	char uid[UUID_TEXT]; /* of this finding */
+	int64_t time_ms;
+	bool end;		  /* it is as it was again */
+	const char *kind, *name;  /* tamper_facts.h */
+	const char *before, *now; /* NULL: was not there, is not there any more */
+};
+cJSON *detection_tampering(const struct tampering *t); /* NULL on no memory */
 
 #endif

@@ -9,6 +9,7 @@
 #include "inventory.h"
 #include "policies.h"
 #include "role.h"
+#include "tamper.h"
 #include "task_pull.h"
 #include "tasks.h"
 #include "update.h"
@@ -277,6 +278,8 @@ add_parts(struct agent *a, cJSON *o)
 		(void)cJSON_AddItemToObject(o, "update_agent", item);
 	if (e == OK && a->events != NULL)
 		e = add_spool(a, o);
+	if (e == OK)
+		e = tamper_status(a->tamper, o);
 	if (e == OK && (item = tasks_list(a->tasks, TASKS_SHOWN)) != NULL)
 		(void)cJSON_AddItemToObject(o, "tasks", item);
 	return e;

@@ -9,6 +9,7 @@
 #include "net/httpc.h"
 #include "os/rand.h"
 #include "proto/enroll.h"
+#include "tamper.h"
 #include "tasks.h"
 
 #include <stdio.h>
@@ -46,7 +47,8 @@ console_url(const struct agent *a, char *dst, size_t size, const char *path)
 {
 	struct source s = { 0 };
 
-	(void)snprintf(s.host, sizeof s.host, "%s", identity_console_host(a->identity));
+	(void)snprintf(s.host, sizeof s.host, "%s",
+	    tamper_host(a->tamper, identity_console_host(a->identity)));
 	return source_url(dst, size, "https", &s, identity_console_port(a->identity), path);
 }
 

@@ -378,6 +378,14 @@ updates_pin(struct updates *u, const char *feed, uint64_t version, int64_t until
 }
 
 void
+updates_sources_moved(struct updates *u)
+{
+	for (size_t i = 0; u != NULL && i < u->n; i++)
+		u->feeds[i]->n_health = 0; /* what failed was another address */
+	updates_policy_changed(u);
+}
+
+void
 updates_policy_changed(struct updates *u)
 {
 	for (size_t i = 0; u != NULL && i < u->n; i++) {

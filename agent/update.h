@@ -16,6 +16,7 @@ struct updates;
 MUST_CHECK enum err updates_new(struct updates **out, struct agent *a, struct fault *f);
 void updates_start(struct updates *u); /* policies first, then the others */
 void updates_close(struct updates *u, void (*closed)(void *ctx), void *ctx);
+void updates_sources_moved(struct updates *u); /* names stand for other addresses now */
 void updates_policy_changed(struct updates *u); /* policy or the role changed: plan again */
 
 enum update_reason { UPDATE_TIMER, UPDATE_NEWS, UPDATE_LOCAL, UPDATE_TASK, UPDATE_MIRROR };

@@ -84,6 +84,9 @@ struct policy;
 /* The policy's duration when a file sets it, else the local one. */
 uint64_t policy_or(const struct policy *p, const char *path, uint64_t local);
 void agent_initial_root(const struct agent *a, const char *feed, char *dst, size_t size);
+/* With the names that policy and enrolment give. */
+size_t agent_sources_by_name(struct agent *a, struct source *out, size_t max, bool for_mirror);
+/* With addresses in place of names that were tampered with (tamper.h). */
 size_t agent_sources(struct agent *a, struct source *out, size_t max, bool for_mirror);
 
 /* update_cycle.c */

@@ -12,6 +12,7 @@
 #include "policies.h"
 #include "role.h"
 #include "schedule.h"
+#include "tamper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +123,7 @@ policy_agents(struct agent *a, struct source *out, size_t n, size_t max)
 }
 
 size_t
-agent_sources(struct agent *a, struct source *out, size_t max, bool for_mirror)
+agent_sources_by_name(struct agent *a, struct source *out, size_t max, bool for_mirror)
 {
 	size_t n = 0;
 
@@ -135,6 +136,20 @@ agent_sources(struct agent *a, struct source *out, size_t max, bool for_mirror)
 	}
 	if (a->identity != NULL && n < max)
 		n += identity_sources(a->identity, out + n, max - n);
+	return n;
+}
+
+size_t
+agent_sources(struct agent *a, struct source *out, size_t max, bool for_mirror)
+{
+	size_t n = agent_sources_by_name(a, out, max, for_mirror);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *host = tamper_host(a->tamper, out[i].host);
+
+		if (host != out[i].host)
+			(void)snprintf(out[i].host, sizeof out[i].host, "%s", host);
+	}
 	return n;
 }
 

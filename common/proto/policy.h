@@ -31,6 +31,7 @@ enum policy_type {
 	POLICY_WINDOWS,      /* array of "HH:MM-HH:MM", local time of the agent; empty = always */
 	POLICY_STRINGS,      /* array of strings */
 	POLICY_SOURCES,      /* array of {"name","host","ftp","http","version","subnets":[..]} */
+	POLICY_ADDRESSES,    /* object of host names, each with an array of IP addresses */
 	/* object of free names whose values are strings, numbers or booleans: engine.options,
 	 * events.quotas */
 	POLICY_TABLE,

@@ -203,6 +203,32 @@ check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
 	return OK;
 }
 
+static enum err
+check_addresses(const struct policy_member *m, const cJSON *v, struct fault *f)
+{
+	const cJSON *list, *i;
+	struct addr a;
+
+	if (!cJSON_IsObject(v))
+		return must_be(m, f, "an object of names with lists of addresses");
+	if (cJSON_GetArraySize(v) > LIMIT_POLICY_STRINGS)
+		return fault_set(f, ERR_TOOBIG, "member '%s' has more than %d names", m->path,
+		    LIMIT_POLICY_STRINGS);
+	cJSON_ArrayForEach(list, v)
+	{
+		if (!cJSON_IsArray(list))
+			return fault_set(f, ERR_INVAL, "member '%s.%s' must be a list of addresses",
+			    m->path, list->string);
+		cJSON_ArrayForEach(
+		    i, list) if (!cJSON_IsString(i) ||
+				 addr_parse_ip(&a, i->valuestring, strlen(i->valuestring)) !=
+				     OK) return fault_set(f, ERR_INVAL,
+		    "member '%s.%s' must list IP addresses such as \"10.1.0.5\"", m->path,
+		    list->string);
+	}
+	return OK;
+}
+
 enum err
 policy_check_value(const struct policy_member *m, const cJSON *value, struct fault *f)
 {
@@ -223,6 +249,8 @@ policy_check_value(const struct policy_member *m, const cJSON *value, struct fau
 		return check_strings(m, value, f);
 	case POLICY_SOURCES:
 		return check_sources(m, value, f);
+	case POLICY_ADDRESSES:
+		return check_addresses(m, value, f);
 	case POLICY_TABLE:
 		return check_table(m, value, f);
 	}

@@ -17,6 +17,8 @@ const struct policy_member policy_members[] = {
 	    "how long the update agents may fail before the server itself is asked" },
 	{ "sources.update_agents", POLICY_SOURCES, "[]", NULL,
 	    "update agents and the subnets they serve" },
+	{ "sources.addresses", POLICY_ADDRESSES, "{}", NULL,
+	    "addresses of servers, used while their names are hidden" },
 	{ "engine", POLICY_TABLE, "{}", NULL, "options of section [engine] of agent.conf" },
 	{ "scan.schedule", POLICY_WINDOWS, "[]", NULL,
 	    "times of day when the scheduled scan may run" },

@@ -73,7 +73,7 @@ poll_interval = 200ms
 """)
     f.start_agent(f.server)
     for host in [f.branch, *f.stations]:
-        f.configure_agent(host, world.free_port(), more="retry=500ms")
+        f.configure_agent(host, world.free_port(), more="retry=500ms\n[tamper]\ninterval=1s\n")
         f.enroll(host)
         f.start_agent(host)
     done = f.send_task(f.branch, "role.set", {"role": "update-agent", "on": True,
@@ -163,6 +163,9 @@ def test_a_stolen_mirror_is_refused_told_and_healed(scene):
             assert told[0]["mirror"] == "branch" and told[0]["rule"], told
             assert current(host) == before[host.name]
         served.stop()
+    for host in f.stations:                     # not the refused files alone: the way to the thief as well
+        f.wait_event("tamper.found", host,
+                     match=lambda e: e["data"]["unmapped"]["name"] == f"{NAME} {THIEF}")
     nobody_holds(f, MALWARE)
 
     hosts_file(f.hosts, BRANCH)

@@ -57,6 +57,13 @@ test_refusals_name_the_member(void **state)
 		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":7}]}"
 		  "}",
 		    "'subnets'" },
+		{ "{\"sources\":{\"addresses\":{\"m.example\":[\"10.1.0.5\",\"fd00::1\"]}}}",
+		    NULL },
+		{ "{\"sources\":{\"addresses\":[]}}", "'sources.addresses'" },
+		{ "{\"sources\":{\"addresses\":{\"m.example\":\"10.1.0.5\"}}}",
+		    "'sources.addresses.m.example'" },
+		{ "{\"sources\":{\"addresses\":{\"m.example\":[\"m2\"]}}}",
+		    "'sources.addresses.m.example'" },
 		{ "{\"update\":{},\"update\":{}}", "" },
 	};
 	struct policy *p;
