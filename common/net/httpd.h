@@ -86,6 +86,8 @@ struct httpd_stats httpd_stats(const struct httpd *);
 
 /* --- the request --- */
 const char *http_method(const struct http_req *);
+/* NULL before the gate is passed. */
+const struct http_route *http_route_of(const struct http_req *);
 const char *http_path(const struct http_req *);			   /* decoded */
 const char *http_query(const struct http_req *, const char *name); /* decoded, NULL when absent */
 /* Decimal query item; dflt when absent; ERR_PARSE / ERR_TOOBIG. */

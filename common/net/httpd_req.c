@@ -253,6 +253,12 @@ http_method(const struct http_req *r)
 	return r->head->method;
 }
 
+const struct http_route *
+http_route_of(const struct http_req *r)
+{
+	return r->route;
+}
+
 const char *
 http_path(const struct http_req *r)
 {

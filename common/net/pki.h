@@ -108,6 +108,10 @@ MUST_CHECK enum err pki_verify(const struct pki_trust *t, const struct pki_expec
 void pki_sha256(uint8_t out[PKI_SHA256], const void *p, size_t n);
 void pki_hmac_sha256(
     uint8_t out[PKI_SHA256], const void *key, size_t key_len, const void *p, size_t n);
+#define PKI_SHA1 20
+/* Only for one-time codes (RFC 6238), where no authenticator takes anything better. */
+void pki_hmac_sha1(
+    uint8_t out[PKI_SHA1], const void *key, size_t key_len, const void *p, size_t n);
 bool pki_equal(const void *a, const void *b, size_t n); /* constant time */
 MUST_CHECK enum err pki_random(void *p, size_t n);	/* the system's generator */
 

@@ -26,6 +26,16 @@ pki_hmac_sha256(uint8_t out[PKI_SHA256], const void *key, size_t key_len, const 
 		memset(out, 0, PKI_SHA256);
 }
 
+void
+pki_hmac_sha1(uint8_t out[PKI_SHA1], const void *key, size_t key_len, const void *p, size_t n)
+{
+	const mbedtls_md_info_t *md = mbedtls_md_info_from_type(MBEDTLS_MD_SHA1);
+
+	if (mbedtls_md_hmac(md, key, key_len, n > 0 ? p : (const void *)"", n, out) != 0 &&
+	    pki_random(out, PKI_SHA1) != OK)
+		memset(out, 0, PKI_SHA1);
+}
+
 bool
 pki_equal(const void *a, const void *b, size_t n)
 {

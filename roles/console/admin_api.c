@@ -12,8 +12,6 @@
 #define LIMIT_ADMIN_JSON 1500000 /* a token request may carry a root.json */
 #define LIMIT_ROLE_DOCUMENT 2000000
 
-static void admin_status(struct http_req *req, void *ctx);
-
 const struct http_route admin_routes[] = {
 	{ "GET", "/v1/status", 0, 0, admin_status },
 	{ "GET", "/v1/agents", 0, 0, admin_agents },
@@ -47,8 +45,10 @@ admin_gate(struct http_req *req, void *ctx)
 
 	if (field != NULL && strncmp(field, scheme, sizeof(scheme) - 1) == 0) {
 		field += sizeof(scheme) - 1;
-		if (strlen(field) == n && pki_equal(field, c->admin_token, n))
+		if (strlen(field) == n && pki_equal(field, c->admin_token, n)) {
+			http_set_data(req, c); /* for web_who */
 			return true;
+		}
 	}
 	log_warn("refused", "what=admin code=unauthorized path=%s", log_q(http_path(req)));
 	http_set(req, "WWW-Authenticate", "Bearer");
@@ -84,7 +84,7 @@ fill_status(struct console *c, cJSON *o)
 	return e;
 }
 
-static void
+void
 admin_status(struct http_req *req, void *ctx)
 {
 	cJSON *o = cJSON_CreateObject();

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "os/rand.h"
+#include "trail.h"
+#include "web.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +16,11 @@
 #define LIMIT_CALL_BODY (2u << 20) /* the largest policy or authority and its JSON */
 
 static void
-call_free(struct call *call)
+call_drop(struct call *call)
 {
 	if (call->extra_free != NULL)
 		call->extra_free(call->extra);
-	buf_free(&call->body);
+	buf_wipe(&call->body); /* it may have held a password */
 	buf_free(&call->out);
 	free(call);
 }
@@ -69,6 +71,12 @@ call_new(struct console *c, struct http_req *req)
 	if (text_copy(call->param, sizeof(call->param), http_param(req, 0),
 		strlen(http_param(req, 0))) != OK)
 		call->param[0] = '\0';
+	call->route = http_route_of(req);
+	if (!web_who(c, req, &call->who)) {
+		call_drop(call);
+		http_problem(req, 401, "unauthorized", "the session has ended: log in again");
+		return NULL;
+	}
 	http_on_cancel(req, on_cancel, call);
 	return call;
 }
@@ -102,7 +110,7 @@ void
 call_fail(struct call *call)
 {
 	answer(call, ERR_NOMEM);
-	call_free(call);
+	call_drop(call);
 }
 
 static void
@@ -117,9 +125,11 @@ on_done(struct job *job, enum err result)
 		call->finish(call);
 	if (call->moved)
 		return;
+	if (result == OK && trail_wants(call))
+		trail_later(call); /* it ran where there is no database */
 	if (call->req != NULL && !call->answered)
 		answer(call, result);
-	call_free(call);
+	call_drop(call);
 }
 
 static enum err
@@ -127,7 +137,11 @@ on_run(struct job *job, void *ctx)
 {
 	struct call *call = (struct call *)job;
 
-	return call->work(call, ctx);
+	enum err e = call->work(call, ctx);
+
+	if (e == OK && ctx != NULL && trail_wants(call))
+		e = trail_call(call, ctx);
+	return e;
 }
 
 static void
@@ -156,11 +170,18 @@ call_start_feed(
 }
 
 void
+call_next(struct call *call, struct work *w, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *))
+{
+	call->moved = true;
+	start_on(w, call, work, finish);
+}
+
+void
 call_start_files(
     struct call *call, enum err (*work)(struct call *, struct db *), void (*finish)(struct call *))
 {
-	call->moved = true;
-	start_on(&call->c->file_work, call, work, finish);
+	call_next(call, &call->c->file_work, work, finish);
 }
 
 enum err

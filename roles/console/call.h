@@ -5,6 +5,7 @@
 #define CONSOLE_CALL_H
 
 #include "console.h"
+#include "who.h"
 
 #include <stdarg.h>
 
@@ -14,10 +15,13 @@
 struct call {
 	struct job job;
 	struct console *c;
-	struct http_req *req;	  /* NULL: the client went away */
-	struct pki_identity peer; /* role PKI_NONE without certificate */
-	char address[ADDR_TEXT];  /* of the peer, without port */
-	char param[CALL_PARAM];	  /* what the route's {} or * stood for */
+	struct http_req *req;		/* NULL: the client went away */
+	struct pki_identity peer;	/* role PKI_NONE without certificate */
+	struct who who;			/* of 2226 and 10443; role 0 for agents */
+	const struct http_route *route; /* static text */
+	bool trailed;		 /* what was changed stands in the trail already, or need not */
+	char address[ADDR_TEXT]; /* of the peer, without port */
+	char param[CALL_PARAM];	 /* what the route's {} or * stood for */
 	struct buf body;
 
 	/* Query of lists and long-polls; set by the handler before call_start. */
@@ -53,6 +57,9 @@ void call_start_feed(
 /* The same on the worker of uploaded files; also from finish, to go on there after the database. */
 void call_start_files(
     struct call *call, enum err (*work)(struct call *, struct db *), void (*finish)(struct call *));
+/* From finish: the call goes on on this queue (db_work passes the database). */
+void call_next(struct call *call, struct work *w, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *));
 /* Answers 503 for lack of memory, before call_start, and frees the call. */
 void call_fail(struct call *call);
 /* Worker or loop: the answer is this problem. Returns OK, so that what was counted stays counted.

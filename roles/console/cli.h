@@ -56,6 +56,7 @@ int verb_policy(struct cli *c);
 int verb_authority(struct cli *c);
 int verb_backup(struct cli *c);
 int verb_restore(struct cli *c);
+int verb_user(struct cli *c);
 int verb_rotate_ca(struct cli *c);
 
 #endif

@@ -19,31 +19,33 @@
 
 struct push;
 struct feed;
+struct web;
 
 struct console {
 	const struct options *o;
 	uv_loop_t *loop;
 	struct db *db;
-	struct work db_work;         /* everything that touches the database */
-	struct work feed_work;       /* everything that touches the policies repository */
-	struct work file_work;       /* files that agents upload */
+	struct work db_work;   /* everything that touches the database */
+	struct work feed_work; /* everything that touches the policies repository */
+	struct work file_work; /* files that agents upload */
 	struct identity id;
 	struct revoked *revoked;
 	struct waiters *waiters;
 	struct push *push;
 	struct feed *feed;
-	int feed_root;               /* descriptor of the public folder of the policies feed */
+	int feed_root; /* descriptor of the public folder of the policies feed */
 	struct httpd *agents, *admin;
-	struct httpc *client;        /* to agents' task ports, as this console */
+	struct http_route *admin_routes; /* made at start */
+	struct web *web;
+	struct httpc *client; /* to agents' task ports, as this console */
 	struct tls_config *tls;
 	char admin_token[65];
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick, alive;
 	uv_signal_t sigterm, sigint, sighup;
-	uint64_t next_expire, next_prune, next_feed,
-	    next_identity; /* monotonic, of upkeep.h */
+	uint64_t next_expire, next_prune, next_feed, next_identity; /* monotonic, of upkeep.h */
 	bool stopping;
-	int open_parts;              /* what must close before the loop ends */
+	int open_parts; /* what must close before the loop ends */
 };
 
 /* serve.c: c->id has changed; new connections get it. */

@@ -36,7 +36,57 @@ static const char schema_1[] =
     "CREATE UNIQUE INDEX events_key ON events(source, epoch, class, seq);"
     "CREATE INDEX events_received ON events(received);";
 
-static const char *const steps[] = { schema_1, NULL };
+/* The web console: who may use it, the trail of changes that only grows, orders that wait for a
+ * second signature, and what is known of each agent from its events (facts.h). */
+static const char schema_2[] =
+    "CREATE TABLE users(name TEXT PRIMARY KEY, role TEXT NOT NULL, groups TEXT NOT NULL,"
+    " hash TEXT NOT NULL, totp BLOB, totp_new BLOB, totp_step INTEGER NOT NULL DEFAULT 0,"
+    " disabled INTEGER NOT NULL DEFAULT 0, fails INTEGER NOT NULL DEFAULT 0,"
+    " locked INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, last_login INTEGER)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE sessions(hash BLOB PRIMARY KEY, user TEXT NOT NULL, address TEXT NOT NULL,"
+    " agent TEXT NOT NULL, created INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX sessions_user ON sessions(user);"
+    "CREATE TABLE user_keys(keyid TEXT PRIMARY KEY, user TEXT NOT NULL, label TEXT NOT NULL,"
+    " key TEXT NOT NULL, added INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE trail(n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
+    " user TEXT NOT NULL, address TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL,"
+    " status INTEGER NOT NULL, detail TEXT NOT NULL, hash BLOB NOT NULL);"
+    "CREATE TRIGGER trail_no_update BEFORE UPDATE ON trail BEGIN"
+    " SELECT raise(ABORT, 'the trail only grows'); END;"
+    "CREATE TRIGGER trail_no_delete BEFORE DELETE ON trail BEGIN"
+    " SELECT raise(ABORT, 'the trail only grows'); END;"
+    "CREATE TABLE waiting(id TEXT PRIMARY KEY, target TEXT NOT NULL, type TEXT NOT NULL,"
+    " created INTEGER NOT NULL, expires INTEGER NOT NULL, envelope TEXT NOT NULL,"
+    " canceled INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE task_people(task TEXT NOT NULL, what TEXT NOT NULL, keyid TEXT NOT NULL,"
+    " user TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(task, what, keyid)) WITHOUT ROWID;"
+    "CREATE TABLE facts(agent TEXT PRIMARY KEY, rev INTEGER NOT NULL,"
+    " role TEXT NOT NULL DEFAULT '', mode TEXT NOT NULL DEFAULT '',"
+    " engine TEXT NOT NULL DEFAULT '', detections INTEGER NOT NULL DEFAULT 0,"
+    " detected INTEGER NOT NULL DEFAULT 0, policy INTEGER NOT NULL DEFAULT 0,"
+    " started INTEGER NOT NULL DEFAULT 0, fenced INTEGER NOT NULL DEFAULT 0,"
+    " status TEXT, status_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    "CREATE INDEX facts_rev ON facts(rev);"
+    "CREATE TABLE sets(agent TEXT NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,"
+    " from_version INTEGER NOT NULL DEFAULT 0, applied INTEGER NOT NULL DEFAULT 0,"
+    " mirror TEXT NOT NULL DEFAULT '', url TEXT NOT NULL DEFAULT '',"
+    " wire INTEGER NOT NULL DEFAULT 0, delta INTEGER NOT NULL DEFAULT 0,"
+    " full INTEGER NOT NULL DEFAULT 0, stale INTEGER NOT NULL DEFAULT 0, waiting TEXT,"
+    " rejected TEXT, rejected_at INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(agent, feed))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE mirrors(agent TEXT NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL,"
+    " published INTEGER NOT NULL, mirror TEXT NOT NULL, wire INTEGER NOT NULL,"
+    " PRIMARY KEY(agent, feed)) WITHOUT ROWID;"
+    "CREATE TABLE traffic(day INTEGER NOT NULL, feed TEXT NOT NULL, mirror TEXT NOT NULL,"
+    " taker TEXT NOT NULL, wire INTEGER NOT NULL, saved INTEGER NOT NULL, full INTEGER NOT NULL,"
+    " updates INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(day, feed, mirror, taker))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE spread(day INTEGER NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL,"
+    " computers INTEGER NOT NULL, PRIMARY KEY(day, feed, version)) WITHOUT ROWID;"
+    "CREATE TABLE set_sizes(feed TEXT PRIMARY KEY, full INTEGER NOT NULL) WITHOUT ROWID;";
+
+static const char *const steps[] = { schema_1, schema_2, NULL };
 
 /* Failures are told to the log once, here; callers pass on the code. */
 static enum err

@@ -47,6 +47,13 @@ static const struct verb {
 	    "authority sign STAGED --key PEM      add a signature (needs no console)\n"
 	    "authority publish STAGED             hand signatures in; publishes when enough "
 	    "signed" },
+	{ "user", "--role= --groups= --password-file= --new-password --no-totp", verb_user,
+	    "user add NAME --role administrator|operator|auditor [--groups A,B]\n"
+	    "     [--password-file FILE]   who may log in at the web console; without a file a\n"
+	    "     password is made and shown once\n"
+	    "user set NAME [--role R] [--groups A,B|all] [--password-file FILE | --new-password]\n"
+	    "     [--no-totp]\n"
+	    "user unlock NAME | user remove NAME | user list" },
 	{ "backup", "", verb_backup,
 	    "backup FILE                   everything, in one file (keep it secret)" },
 	{ "restore", "", verb_restore, "restore FILE                  into an empty state folder" },

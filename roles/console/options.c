@@ -51,6 +51,20 @@ const struct conf_option options_table[] = {
 	    "new TLS connections a second from one address, 0 = no limit"),
 	RANGE(connections_per_address, CONF_U32, "0", 0, 100000,
 	    "connections from one address, 0 = no limit"),
+	ROW(web_listen, CONF_LIST, "", "addresses of the web console, default: listen; off = none"),
+	ROW(web_port, CONF_PORT, "10443", "port of the web console"),
+	ROW(web, CONF_PATH, "/usr/share/atalaia/web", "folder of the web console's built files"),
+	ROW(web_certificate, CONF_PATH, "",
+	    "PEM file with certificate and chain (ECDSA P-256) for browsers, default: one of the "
+	    "own "
+	    "CA"),
+	ROW(web_key, CONF_PATH, "", "PEM file with the key of web_certificate"),
+	ROW(web_names, CONF_LIST, "", "further names and addresses in the own certificate"),
+	RANGE(web_idle, CONF_DURATION, "30m", 1000, DAY_MS,
+	    "a session of the web console ends after this long without a request"),
+	RANGE(web_life, CONF_DURATION, "12h", 1000, 30 * DAY_MS, "and at the latest after this"),
+	RANGE(web_lock, CONF_DURATION, "15m", 1000, DAY_MS,
+	    "how long a user is locked after five wrong tries"),
 	ROW(log, CONF_STRING, "info", "log levels, such as info,tasks=debug"),
 };
 const size_t options_count = sizeof(options_table) / sizeof(options_table[0]);
@@ -89,6 +103,9 @@ check(struct options *o, struct fault *f)
 	if (o->agent_port != 0 && o->agent_port == o->admin_port)
 		return conf_fault(o->conf, "console", "admin_port", f,
 		    "is the same as agent_port: choose another");
+	if ((o->web_certificate[0] == '\0') != (o->web_key[0] == '\0'))
+		return conf_fault(
+		    o->conf, "console", "web_key", f, "web_certificate and web_key go together");
 	return check_feeds(o, f);
 }
 

@@ -10,9 +10,11 @@
 
 struct options {
 	struct conf *conf;
-	char *file;                  /* as given */
+	char *file; /* as given */
 	char *state, *listen, *admin_listen, *org, *name, *publish, *host, *feeds, *log;
-	uint16_t agent_port, admin_port;
+	uint16_t agent_port, admin_port, web_port;
+	char *web_listen, *web, *web_certificate, *web_key, *web_names;
+	uint64_t web_idle, web_life, web_lock;
 	char *source_name, *source_host;
 	uint16_t source_ftp, source_http, source_version;
 	uint64_t events_keep, task_life, token_life, push_timeout;
@@ -27,30 +29,32 @@ MUST_CHECK enum err options_load(struct options *o, const char *file, struct fau
 void options_free(struct options *o);
 
 /* Files below state=. */
-#define FILE_CA "ca.pem"               /* every CA that agents' certificates may come from */
+#define FILE_CA "ca.pem"		 /* every CA that agents' certificates may come from */
 #define FILE_CA_SIGNING "ca-signing.pem" /* the one that signs now */
 #define FILE_CA_KEY "ca-signing.key"
-#define FILE_CA_OLD "ca-old.pem"        /* while a rotation is under way: the CA of the leaf */
+#define FILE_CA_OLD "ca-old.pem" /* while a rotation is under way: the CA of the leaf */
 #define FILE_CA_OLD_KEY "ca-old.key"
-#define FILE_CA_UNTIL "ca-old.until"   /* RFC 3339 */
-#define DIR_ROTATE "rotate"            /* a switch of files that is under way */
+#define FILE_CA_UNTIL "ca-old.until" /* RFC 3339 */
+#define DIR_ROTATE "rotate"	     /* a switch of files that is under way */
 #define FILE_CERT "console.pem"
 #define FILE_KEY "console.key"
 #define FILE_TASK_KEY "task.key"
 #define FILE_ADMIN_TOKEN "admin.token"
+#define FILE_WEB_CERT "web.pem" /* what browsers see, when the administrator gives no files */
+#define FILE_WEB_KEY "web.key"
 #define FILE_DB "console.db"
 #define FILE_PORTS "ports.json"
 #define FILE_LOCK "lock"
-#define DIR_POLICIES "policies"        /* the repository of the feed `policies` */
-#define DIR_ROOTS "roots"              /* <feed>.json: root.json files handed out with answers */
-#define DIR_OFFLINE "offline"          /* keys that do not belong on this machine */
-#define DIR_COLLECTED "collected"      /* <agent>/<task>/<name>: what collect tasks brought */
+#define DIR_POLICIES "policies"	  /* the repository of the feed `policies` */
+#define DIR_ROOTS "roots"	  /* <feed>.json: root.json files handed out with answers */
+#define DIR_OFFLINE "offline"	  /* keys that do not belong on this machine */
+#define DIR_COLLECTED "collected" /* <agent>/<task>/<name>: what collect tasks brought */
 #define FEED_POLICIES "policies"
 #define ROLE_AUTHORITY "authority"
 
 #define STATE_PATH 4096
 /* state + '/' + name. */
-MUST_CHECK enum err options_path(const struct options *o, const char *name, char out[STATE_PATH],
-    struct fault *f);
+MUST_CHECK enum err options_path(
+    const struct options *o, const char *name, char out[STATE_PATH], struct fault *f);
 
 #endif

@@ -15,9 +15,11 @@
 #include "push.h"
 #include "store.h"
 #include "upkeep.h"
+#include "web.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -202,14 +204,16 @@ make_servers(struct console *c, struct fault *f)
 		.handshake_burst = c->o->handshakes_per_second * 10,
 		.idle_ms = 120000 };
 	struct httpd_options admin = { .name = "admin",
-		.routes = admin_routes,
-		.n_routes = admin_route_count,
 		.ctx = c,
 		.gate = admin_gate,
 		.local_only = true,
 		.max_connections = ADMIN_CONNECTIONS };
 	struct fault own = { 0 };
-	enum err e = httpd_new(&c->agents, c->loop, &agents, f);
+	enum err e = web_admin_routes(&c->admin_routes, &admin.n_routes);
+
+	admin.routes = c->admin_routes;
+	if (e == OK)
+		e = httpd_new(&c->agents, c->loop, &agents, f);
 
 	if (e == OK)
 		e = httpd_new(&c->admin, c->loop, &admin, f);
@@ -218,7 +222,7 @@ make_servers(struct console *c, struct fault *f)
 	if (e == OK && httpd_listen(c->admin, c->o->admin_listen, c->o->admin_port, &c->admin_port,
 			   &own) != OK)
 		e = conf_fault(c->o->conf, "console", "admin_port", f, "%s", fault_text(&own));
-	return e;
+	return e == OK ? web_open(&c->web, c, f) : e;
 }
 
 /* The real ports, for the command line and for tests with port 0. */
@@ -231,12 +235,15 @@ announce(struct console *c, struct fault *f)
 
 	buf_init(&b, 128);
 	if (e == OK)
-		e = buf_printf(&b, "{\"agents\":%u,\"admin\":%u}\n", c->agent_port, c->admin_port);
+		e = buf_printf(&b, "{\"agents\":%u,\"admin\":%u,\"web\":%u}\n", c->agent_port,
+		    c->admin_port, c->web->server != NULL ? c->web->port : 0);
 	if (e == OK)
 		e = file_replace(path, b.data, b.len, 0644, f);
 	buf_free(&b);
 	if (e == OK) {
-		(void)printf("ready agents=%u admin=%u\n", c->agent_port, c->admin_port);
+		web_announce(c->web, stdout);
+		(void)printf("ready agents=%u admin=%u web=%u\n", c->agent_port, c->admin_port,
+		    c->web->server != NULL ? c->web->port : 0);
 		(void)fflush(stdout);
 	}
 	return e;
@@ -287,7 +294,8 @@ stop(struct console *c)
 		return;
 	c->stopping = true;
 	log_info("stopping", "waiters=%zu", waiters_count(c->waiters));
-	c->open_parts = 2;
+	c->open_parts = 3;
+	web_close(c->web, on_server_closed, c);
 	httpd_close(c->agents, DRAIN_MS, on_server_closed, c);
 	httpd_close(c->admin, DRAIN_MS, on_server_closed, c);
 }
@@ -307,6 +315,7 @@ on_hangup(uv_signal_t *s, int number)
 
 	(void)number;
 	c->next_identity = 0;
+	web_reload(c->web);
 }
 
 static void
@@ -320,6 +329,7 @@ on_tick(uv_timer_t *t)
 	waiters_tick(c->waiters, now);
 	push_tick(c->push, now);
 	upkeep_tick(c, now);
+	web_tick(c->web, now);
 }
 
 /* A loop that hangs says nothing: the service manager starts the console anew. */
@@ -360,6 +370,8 @@ start_loop(struct console *c)
 static void
 free_state(struct console *c)
 {
+	web_free(c->web);
+	free(c->admin_routes);
 	push_free(c->push);
 	waiters_free(c->waiters);
 	revoked_free(c->revoked);

@@ -59,7 +59,7 @@ def test_agent(manager):
 def test_console(manager):
     conf = manager.folder / "console.conf"
     conf.write_text(f"[console]\nstate={manager.folder}/console\norg=example\nhost={ADDRESS}\nlisten={ADDRESS}\n"
-                    f"agent_port=0\nadmin_port={free_port()}\n")
+                    f"agent_port=0\nweb_port=0\nadmin_port={free_port()}\n")
     done = run([BIN / "atalaia-console", "init", "--config", conf])
     assert done.returncode == 0, done.stderr
     with Procs() as procs:

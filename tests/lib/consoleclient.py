@@ -32,7 +32,7 @@ class Console:
         self.dir, self.address, self.org = pathlib.Path(folder), address, org
         self.publish = self.dir / "publish"
         self.publish.mkdir(parents=True)
-        lines = {"state": self.dir / "state", "listen": address, "agent_port": 0, "admin_port": 0,
+        lines = {"state": self.dir / "state", "listen": address, "agent_port": 0, "admin_port": 0, "web_port": 0,
                  "org": org, "host": address, "publish": self.publish,
                  "handshakes_per_second": 0, **options}
         self.conf = self.dir / "console.conf"
@@ -55,6 +55,7 @@ class Console:
         self.process = Proc([binary(), "serve", "--config", str(self.conf)])
         ready = dict(w.split("=") for w in self.process.line("ready").split()[1:])
         self.port, self.admin_port = int(ready["agents"]), int(ready["admin"])
+        self.web_port = int(ready["web"])
         return self
 
     def stop(self):
