@@ -17,6 +17,7 @@
 #include "renew.h"
 #include "report.h"
 #include "role.h"
+#include "scan_schedule.h"
 #include "status.h"
 #include "tamper.h"
 #include "task_pull.h"
@@ -142,6 +143,7 @@ policy_in_force(void *ctx)
 	updates_policy_changed(a->updates);
 	role_policy_changed(a->role);
 	tamper_look_now(a->tamper);
+	scan_schedule_look(a->scan_schedule);
 }
 
 /* --- building --- */
@@ -280,6 +282,8 @@ build_network(struct agent *a, struct fault *f)
 		e = role_new(&a->role, a, f);
 	if (e == OK)
 		e = tamper_new(&a->tamper, a, f);
+	if (e == OK)
+		e = scan_schedule_new(&a->scan_schedule, a, f);
 	if (e != OK || a->identity == NULL)
 		return e;
 	e = task_server_new(&a->task_server, a, f);
@@ -324,6 +328,7 @@ start_parts(struct frame *fr)
 	updates_start(a->updates);
 	tasks_start(a->tasks);
 	tamper_start(a->tamper);
+	scan_schedule_start(a->scan_schedule);
 	if (a->pull != NULL)
 		task_pull_start(a->pull);
 	if (a->renewal != NULL)
@@ -412,6 +417,13 @@ role_closed(void *ctx)
 }
 
 static void
+schedule_closed(void *ctx)
+{
+	((struct frame *)ctx)->agent.scan_schedule = NULL;
+	one_closed(ctx, stage_two);
+}
+
+static void
 tamper_closed(void *ctx)
 {
 	((struct frame *)ctx)->agent.tamper = NULL;
@@ -453,7 +465,10 @@ agent_stop(struct agent *a, const char *why)
 		tasks_close(a->tasks, part_closed, fr); /* first: what follows ends its handlers */
 	}
 	fr->closing += (a->renewal != NULL) + (a->task_server != NULL) + (a->pull != NULL) + 1 +
-		       (a->updates != NULL) + (a->role != NULL) + (a->tamper != NULL);
+		       (a->updates != NULL) + (a->role != NULL) + (a->tamper != NULL) +
+		       (a->scan_schedule != NULL);
+	if (a->scan_schedule != NULL)
+		scan_schedule_close(a->scan_schedule, schedule_closed, fr);
 	if (a->tamper != NULL)
 		tamper_close(a->tamper, tamper_closed, fr);
 	if (a->renewal != NULL)

@@ -28,6 +28,7 @@ struct agent {
 	struct role *role;
 	struct renewal *renewal;
 	struct tamper *tamper;
+	struct scan_schedule *scan_schedule;
 	int64_t time_floor;		/* newest verified time, wall ms; 0 = none yet */
 	uint16_t task_port, event_port; /* the real ones */
 	int exit_status;

@@ -196,6 +196,15 @@ quarantine_take(
 
 /* --- restore --- */
 
+static bool
+same_file(int fd, const struct vault_place *p)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(p->dir, p->name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static enum err
 put_back(int item, const struct vault_meta *m, struct fault *f)
 {
@@ -208,6 +217,8 @@ put_back(int item, const struct vault_meta *m, struct fault *f)
 		vault_old_mode(fd, m);
 	else if (e == OK && errno == EXDEV)
 		e = vault_copy_back(fd, &to, m, f);
+	else if (e == OK && errno == EEXIST && same_file(fd, &to))
+		vault_old_mode(fd, m); /* a crash came between this and the end */
 	else if (e == OK)
 		e = errno == EEXIST
 			? fault_set(f, ERR_EXISTS, "%.200s exists; move it away first", m->path)
@@ -281,6 +292,12 @@ quarantine_close(struct quarantine *q)
 		return;
 	close_fd(q->dir);
 	free(q);
+}
+
+enum err
+quarantine_find(struct quarantine *q, const char *id, cJSON **meta, struct fault *f)
+{
+	return vault_find(q->dir, id, meta, f);
 }
 
 enum err

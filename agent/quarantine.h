@@ -29,6 +29,9 @@ MUST_CHECK enum err quarantine_take(
 /* Puts it back under its old path with its old mode, owner as far as we may. ERR_EXISTS: the path
  * is taken; ERR_NOTFOUND: no such id. */
 MUST_CHECK enum err quarantine_restore(struct quarantine *q, const char *id, struct fault *f);
+/* Its metadata. ERR_NOTFOUND. */
+MUST_CHECK enum err quarantine_find(
+    struct quarantine *q, const char *id, cJSON **meta, struct fault *f);
 /* Array of metadata objects, oldest first. */
 MUST_CHECK enum err quarantine_list(struct quarantine *q, cJSON **out, struct fault *f);
 

@@ -328,18 +328,29 @@ by_id(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+enum err
+vault_find(int vault, const char *id, cJSON **meta, struct fault *f)
+{
+	int item = -1;
+	enum err e;
+
+	*meta = NULL;
+	if (!text_is_uuid(id, strlen(id)))
+		return fault_set(f, ERR_NOTFOUND, "'%.60s' is no id of the vault", id);
+	item = openat(vault, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (item < 0)
+		return fault_set(f, ERR_NOTFOUND, "the vault holds no %s", id);
+	e = read_tree(item, meta, f);
+	(void)close(item);
+	return e;
+}
+
 static enum err
 add_item(int vault, const char *id, cJSON *list)
 {
-	int item = openat(vault, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	cJSON *tree = NULL;
-	enum err e = OK;
 
-	if (item >= 0 && read_tree(item, &tree, NULL) == OK)
-		e = json_append(list, tree);
-	if (item >= 0)
-		(void)close(item);
-	return e;
+	return vault_find(vault, id, &tree, NULL) == OK ? json_append(list, tree) : OK;
 }
 
 enum err

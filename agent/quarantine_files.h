@@ -41,6 +41,8 @@ MUST_CHECK enum err vault_copy_back(
     int fd, const struct vault_place *to, const struct vault_meta *m, struct fault *f);
 void vault_old_mode(int fd, const struct vault_meta *m); /* mode, owner as far as we may */
 
+/* The metadata as it is written. ERR_NOTFOUND. */
+MUST_CHECK enum err vault_find(int vault, const char *id, cJSON **meta, struct fault *f);
 /* Finishes or undoes what a crash left under this name; see quarantine.c. */
 void vault_settle(int vault, const char *name);
 MUST_CHECK enum err vault_settle_all(int vault, struct fault *f);

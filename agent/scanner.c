@@ -26,6 +26,7 @@ struct scanner {
 	char *task;
 	struct scan_result result;
 	struct finding *waiting, **tail, *working_on;
+	struct vault_use *uses, *using;
 	uv_work_t work;
 	bool running, working, ended, got_result, closing;
 	uint64_t unreadable_seen;
@@ -45,6 +46,13 @@ free_scanner(struct scanner *s)
 	free(s->libexec);
 	free(s->task);
 	free(s);
+}
+
+static void
+maybe_free(struct scanner *s)
+{
+	if (s->closing && !s->running && !s->working && s->uses == NULL)
+		free_scanner(s);
 }
 
 static void
@@ -70,6 +78,8 @@ tell_done(struct scanner *s)
 		e = json_add_u64(data, "quarantined", r->quarantined);
 	if (e == OK)
 		e = json_add_u64(data, "ms", r->ms);
+	if (e == OK)
+		e = json_add_string(data, "trigger", s->q.scheduled ? "schedule" : "task");
 	if (e == OK && s->task != NULL)
 		e = json_add_string(data, "task", s->task);
 	if (e == OK && r->err != OK && r->err != ERR_CANCELED)
@@ -96,8 +106,32 @@ finish(struct scanner *s)
 	    result.ms);
 	if (done != NULL)
 		done(s->q.ctx, &result);
-	if (s->closing && !s->running)
-		free_scanner(s);
+	maybe_free(s);
+}
+
+/* --- the vault, used by somebody else --- */
+
+static void
+use_work(uv_work_t *w)
+{
+	struct scanner *s = w->data;
+
+	s->using->work(s->vault, s->using->ctx);
+}
+
+static void
+used(uv_work_t *w, int status)
+{
+	struct scanner *s = w->data;
+	struct vault_use *u = s->using;
+
+	s->working = false;
+	s->using = NULL;
+	u->done(u->ctx);
+	if (s->running || s->uses != NULL)
+		settle_next(s); /* may be the end of a scan, and of s */
+	else
+		maybe_free(s);
 }
 
 /* --- findings --- */
@@ -135,8 +169,16 @@ settle_next(struct scanner *s)
 {
 	if (s->working)
 		return;
+	s->work.data = s;
+	if (s->uses != NULL) {
+		s->using = s->uses;
+		s->uses = s->using->next;
+		s->working = true;
+		(void)uv_queue_work(s->o.loop, &s->work, use_work, used);
+		return;
+	}
 	if (s->waiting == NULL) {
-		if (s->ended)
+		if (s->running && s->ended)
 			finish(s);
 		return;
 	}
@@ -144,7 +186,6 @@ settle_next(struct scanner *s)
 	s->waiting = NULL;
 	s->tail = &s->waiting;
 	s->working = true;
-	s->work.data = s;
 	(void)uv_queue_work(s->o.loop, &s->work, settle_work, settled);
 }
 
@@ -280,6 +321,8 @@ make_config(cJSON **out, const struct scanner *s, const struct scan_request *q)
 	if (e == OK)
 		e = json_add_bool(m, "cross_mounts", q->cross_mounts);
 	if (e == OK)
+		e = json_add_bool(m, "gentle", q->scheduled);
+	if (e == OK)
 		e = json_add_bool(m, "require_confinement", s->o.require_confinement);
 	if (e != OK) {
 		cJSON_Delete(m);
@@ -293,7 +336,9 @@ static enum err
 check_request(const struct scanner *s, const struct scan_request *q, struct fault *f)
 {
 	if (s->running || s->closing)
-		return fault_set(f, ERR_BUSY, "a scan is running");
+		return fault_set(f, ERR_BUSY,
+		    s->q.scheduled ? "the scheduled scan is running; scan.stop ends it for today"
+				   : "a scan is running");
 	if (engine_settings(s->o.engine)->type == ENGINE_NONE)
 		return fault_set(f, ERR_UNSUPPORTED, "this PC has no engine; set [engine] type");
 	if (q->n_paths == 0 || q->n_paths > 64)
@@ -379,8 +424,7 @@ scanner_close(struct scanner *s, void (*closed)(void *ctx), void *ctx)
 	s->closed_ctx = ctx;
 	if (s->running)
 		scanner_stop(s);
-	else
-		free_scanner(s);
+	maybe_free(s);
 }
 
 cJSON *
@@ -405,8 +449,17 @@ scanner_status(const struct scanner *s)
 	return NULL;
 }
 
-struct quarantine *
-scanner_vault(struct scanner *s)
+enum err
+scanner_vault_use(struct scanner *s, struct vault_use *use, struct fault *f)
 {
-	return s->working ? NULL : s->vault;
+	struct vault_use **at = &s->uses;
+
+	if (s->vault == NULL || s->closing)
+		return fault_set(f, ERR_STATE, "this PC's vault cannot be opened; see its log");
+	while (*at != NULL)
+		at = &(*at)->next;
+	use->next = NULL;
+	*at = use;
+	settle_next(s);
+	return OK;
 }

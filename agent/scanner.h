@@ -40,6 +40,7 @@ struct scan_request { /* copied */
 	size_t n_exclude;
 	bool quarantine;
 	bool cross_mounts;
+	bool scheduled;	  /* by policy, not by a person: gently */
 	const char *task; /* id for the events, or NULL */
 	void (*progress)(
 	    void *ctx, const struct scan_result *so_far);     /* may be NULL; a few each second */
@@ -51,7 +52,14 @@ MUST_CHECK enum err scanner_start(struct scanner *s, const struct scan_request *
 void scanner_stop(struct scanner *s); /* done gets ERR_CANCELED; fine when none runs */
 bool scanner_running(const struct scanner *s);
 cJSON *scanner_status(const struct scanner *s); /* {"running","files","bytes","found",...} */
-/* Restore and list are for a worker, while no scan settles findings: NULL then, try again. */
-struct quarantine *scanner_vault(struct scanner *s);
+/* One use of the vault: work runs in a worker while nobody else uses it, then done from the loop.
+ * The struct is the caller's and stays until done. ERR_STATE: there is no vault. */
+struct vault_use {
+	void (*work)(struct quarantine *vault, void *ctx);
+	void (*done)(void *ctx);
+	void *ctx;
+	struct vault_use *next;
+};
+MUST_CHECK enum err scanner_vault_use(struct scanner *s, struct vault_use *use, struct fault *f);
 
 #endif

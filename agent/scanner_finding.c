@@ -158,6 +158,24 @@ finding_settle(struct finding *g, struct quarantine *vault, const char *state)
 		log_warn("mwavlog.write", "why=%s", err_word(e));
 }
 
+static cJSON *
+taken_event(const struct finding *g)
+{
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "id", g->id);
+
+	if (e == OK)
+		e = json_add_string(o, "path", g->shown);
+	if (e == OK)
+		e = json_add_string(o, "signature", g->text);
+	if (e == OK && g->task != NULL)
+		e = json_add_string(o, "task", g->task);
+	if (e == OK)
+		return o;
+	cJSON_Delete(o);
+	return NULL;
+}
+
 void
 finding_tell(const struct finding *g, struct events *events, const struct engine *engine)
 {
@@ -184,5 +202,7 @@ finding_tell(const struct finding *g, struct events *events, const struct engine
 	log_info("detection", "signature=%s path=%s quarantined=%s", log_q(g->text),
 	    log_q(g->shown), g->quarantined ? g->id : "no");
 	events_emit(events, EVENT_DETECTION, "detection", detection_event(&d));
+	if (g->quarantined)
+		events_emit(events, EVENT_TASK, "quarantine.taken", taken_event(g));
 	cJSON_Delete(status);
 }

@@ -14,6 +14,8 @@ void run_role_set(struct task *t);
 void run_scan_start(struct task *t);
 void cancel_scan_start(struct task *t);
 void run_scan_stop(struct task *t);
+void run_quarantine_list(struct task *t);
+void run_quarantine_restore(struct task *t);
 void run_collect(struct task *t);
 void cancel_collect(struct task *t);
 void run_status(struct task *t);

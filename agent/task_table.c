@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/uuid.h"
 #include "task_handlers.h"
 
 #include <string.h>
@@ -26,6 +27,9 @@ static const struct task_arg scan_args[] = {
 	{ "paths", ARG_PATHS, true, LIMIT_SCAN_PATHS, NULL },
 	{ "quarantine", ARG_BOOL, false, 0, NULL },
 };
+static const struct task_arg restore_args[] = {
+	{ "id", ARG_STRING, true, UUID_TEXT - 1, NULL },
+};
 static const struct task_arg collect_args[] = {
 	{ "what", ARG_CHOICES, true, 2, "system mwav" },
 };
@@ -43,6 +47,9 @@ const struct task_type task_types[] = {
 	{ "scan.start", ARGS(scan_args), TASK_BUSY_OK, 24 * HOUR, run_scan_start,
 	    cancel_scan_start },
 	{ "scan.stop", NULL, 0, TASK_BUSY_OK, 60, run_scan_stop, NULL },
+	{ "quarantine.list", NULL, 0, TASK_BUSY_OK, 300, run_quarantine_list, NULL },
+	{ "quarantine.restore", ARGS(restore_args), TASK_BUSY_OK | TASK_RESUME, 600,
+	    run_quarantine_restore, NULL },
 	{ "collect", ARGS(collect_args), TASK_BUSY_OK | TASK_RESUME, HOUR, run_collect,
 	    cancel_collect },
 	{ "status", NULL, 0, TASK_BUSY_OK, 60, run_status, NULL },

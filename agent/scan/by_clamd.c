@@ -32,12 +32,18 @@ struct job {
 	bool end; /* of the walk */
 };
 
+static size_t
+widest(const struct scan *s)
+{
+	return s->c->gentle ? 1 : WINDOW;
+}
+
 static void
 drop(struct job *j, size_t i)
 {
 	j->p[i] = j->p[--j->n];
 	if (j->n == 0)
-		j->window = WINDOW;
+		j->window = widest(j->s);
 }
 
 static bool
@@ -179,7 +185,7 @@ receive(struct job *j)
 void
 scan_by_clamd(struct scan *s)
 {
-	struct job j = { .s = s, .window = WINDOW };
+	struct job j = { .s = s, .window = widest(s) };
 
 	link_init(&j.link, &s->stop);
 	for (;;) {

@@ -92,6 +92,8 @@ scan_config_read(struct scan_config *c, const cJSON *message, struct fault *f)
 	if (e == OK)
 		e = json_opt_bool(c->tree, "background", true, &c->background, f);
 	if (e == OK)
+		e = json_opt_bool(c->tree, "gentle", false, &c->gentle, f);
+	if (e == OK)
 		e = json_opt_bool(
 		    c->tree, "require_confinement", false, &c->require_confinement, f);
 	return e;

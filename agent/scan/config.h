@@ -21,6 +21,8 @@ struct scan_config {
 	const char *scan;   /* command line with {set} and {file} */
 	const char *set;
 	bool cross_mounts, require_confinement, background;
+	bool gentle; /* one file at a time, and as much rest as work: the engine's CPU is not ours
+			to nice */
 	uint64_t max_file, max_files, file_ms;
 	uint32_t max_depth;
 };

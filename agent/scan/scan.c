@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define PROGRESS_MS 300u
+#define REST_MS 1000u
+#define REST_SLICE_US 5000u
 #define TOLD_MAX 1000u		/* unreadable files named one by one; the rest are counted */
 #define HASH_MAX (256ull << 20) /* a larger detected file is not hashed: the scan goes on */
 
@@ -112,12 +114,25 @@ release(struct walk_file *f)
 	*f = (struct walk_file){ .fd = -1 };
 }
 
+/* As long as the last file took. */
+static void
+rest(struct scan *s)
+{
+	uint64_t now = clock_mono_ms(), took = s->taken_ms == 0 ? 0 : now - s->taken_ms,
+		 until = now + (took < REST_MS ? took : REST_MS);
+
+	while (clock_mono_ms() < until && !atomic_load(&s->stop))
+		(void)usleep(REST_SLICE_US);
+}
+
 bool
 scan_next(struct scan *s, struct walk_file *f)
 {
 	enum err e;
 
 	*f = (struct walk_file){ .fd = -1 };
+	if (s->c->gentle)
+		rest(s);
 	if (atomic_load(&s->stop)) {
 		s->err = ERR_CANCELED;
 		return false;
@@ -125,6 +140,7 @@ scan_next(struct scan *s, struct walk_file *f)
 	if (s->files >= s->c->max_files)
 		return false;
 	e = walk_next(s->walk, f);
+	s->taken_ms = clock_mono_ms();
 	if (e == OK)
 		return true;
 	if (e != ERR_NOTFOUND)

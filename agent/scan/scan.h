@@ -15,7 +15,7 @@ struct scan {
 	struct outbox *out;
 	atomic_bool stop;
 	struct walk *walk;
-	uint64_t files, bytes, found, unreadable, told, began, progress_ms;
+	uint64_t files, bytes, found, unreadable, told, began, progress_ms, taken_ms;
 	enum err err; /* OK done, ERR_CANCELED, else failed */
 	struct fault fault;
 };

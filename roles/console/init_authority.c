@@ -23,6 +23,8 @@ static const struct {
 	{ "role.set", true },
 	{ "scan.start", false },
 	{ "scan.stop", false },
+	{ "quarantine.list", false },
+	{ "quarantine.restore", false },
 	{ "collect", false },
 	{ "status", false },
 	{ "agent.restart", true },

@@ -114,6 +114,63 @@ def test_a_scan_by_task_finds_tells_and_quarantines(world):
     assert stop["state"] == "done" and stop["result"]["was_running"] is False
 
 
+def test_the_vault_is_listed_and_gives_back_by_task(world):
+    w = world.workstation
+    listed = world.send_task(w, "quarantine.list")
+    assert listed["state"] == "done" and listed["result"]["count"] == 1, listed
+    (item,) = listed["result"]["items"]
+    path = pathlib.Path(item["path"])
+    assert path.name == "bad.txt" and "Eicar" in item["signature"] and not path.exists()
+    taken = world.wait_event("quarantine.taken", w)
+    assert taken["data"]["id"] == item["id"] and taken["data"]["path"] == str(path)
+    done = world.send_task(w, "quarantine.restore", {"id": item["id"]})
+    assert done["state"] == "done" and done["result"]["path"] == str(path), done
+    assert path.read_text() == EICAR
+    told = world.wait_event("quarantine.restored", w)
+    assert told["data"]["id"] == item["id"] and told["data"]["restored_by"]
+    assert world.send_task(w, "quarantine.list")["result"] == {"count": 0, "items": []}
+    again = world.send_task(w, "quarantine.restore", {"id": item["id"]})
+    assert again["state"] == "failed" and again["error"] == "not-found", again
+
+
+def test_a_scan_by_policy_runs_once_in_its_window_and_stops_at_its_end(world):
+    w = world.workstation
+    folder = w.dir / "documents"                  # the restored file is still there
+    update = {"interval": "10s", "jitter": "0"}
+
+    def scans():
+        return [e["data"] for e in world.events() if e["type"] == "org.atalaia.scan.done"
+                and e["data"]["trigger"] == "schedule"]
+
+    world.set_policy("default.json", {"update": update, "scan": {
+        "schedule": ["00:00-00:00"], "paths": [str(folder)], "quarantine": True}})
+    assert world.send_task(w, "policy.refresh")["state"] == "done"
+    wait_for(scans, 40, "the scan by policy")
+    assert scans()[0]["outcome"] == "done" and scans()[0]["quarantined"] == 1
+    assert not (folder / "bad.txt").exists()
+    wait_for((w.dir / "state/scan-schedule.json").exists, 10, "the record")
+    w.agent.stop()
+    world.start_agent(w)                          # not again today
+    many = w.dir / "many"
+    many.mkdir()
+    for i in range(400):
+        (many / f"{i}.txt").write_text(f"{i}\n" * 40000)
+    w.own(many)
+    world.set_policy("default.json", {"update": update, "scan": {
+        "schedule": ["00:00-00:00"], "paths": [str(many)]}})
+    assert world.send_task(w, "policy.refresh")["state"] == "done" and len(scans()) == 1
+    w.agent.stop()
+    (w.dir / "state/scan-schedule.json").unlink()
+    world.start_agent(w)
+    wait_for(lambda: log(w, "event=scan.scheduled paths=1"), 40, "the second scan")
+    busy = world.send_task(w, "scan.start", {"paths": ["/etc"]})
+    assert busy["state"] == "failed" and busy["error"] == "busy", busy
+    world.set_policy("default.json", {"update": update})  # the window is gone
+    assert world.send_task(w, "policy.refresh")["state"] == "done"
+    wait_for(lambda: len(scans()) == 2, 40, "the end of the second scan")
+    assert scans()[0]["outcome"] == "canceled" or scans()[1]["outcome"] == "canceled"
+
+
 def test_an_engine_that_dies_is_reported_and_updates_go_on(world):
     w = world.workstation
     w.clamd.process.kill()

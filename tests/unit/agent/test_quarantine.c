@@ -208,6 +208,31 @@ a_crash_leaves_the_file_somewhere(void **state)
 	}
 }
 
+/* The file has its old name again, and the power went before the vault forgot it. */
+static void
+a_restore_that_was_cut_is_finished(void **state)
+{
+	struct quarantine *q = open_vault();
+	char id[UUID_TEXT], inside[160];
+	struct fault f = { OK, "" };
+	struct stat st;
+
+	(void)state;
+	put("bad", "evil", 0640);
+	assert_int_equal(take(q, at("bad"), id, &f), OK);
+	(void)snprintf(inside, sizeof inside, "quarantine/%s/file", id);
+	assert_int_equal(link(at(inside), at("bad")), 0);
+	quarantine_close(q);
+	q = open_vault();
+	assert_int_equal(quarantine_restore(q, id, &f), OK);
+	holds(at("bad"), "evil");
+	assert_int_equal(stat(at("bad"), &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(quarantine_restore(q, id, &f), ERR_NOTFOUND);
+	quarantine_close(q);
+}
+
 static int
 setup(void **state)
 {
@@ -233,6 +258,7 @@ main(void)
 		TEST(only_the_file_that_was_seen),
 		TEST(another_file_system_means_a_copy),
 		TEST(a_crash_leaves_the_file_somewhere),
+		TEST(a_restore_that_was_cut_is_finished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

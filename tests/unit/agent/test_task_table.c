@@ -43,6 +43,11 @@ static const struct {
 	{ "scan.start", "{\"paths\":[\"/a\\nb\"]}", "wrong-argument" },
 	{ "scan.start", "{\"paths\":\"/home\"}", "wrong-argument" },
 	{ "scan.start", "{}", "missing-argument" },
+	{ "quarantine.list", "{}", NULL },
+	{ "quarantine.restore", "{\"id\":\"0191c0de-0000-7000-8000-00000000000a\"}", NULL },
+	{ "quarantine.restore", "{}", "missing-argument" },
+	{ "quarantine.restore", "{\"id\":\"0191c0de-0000-7000-8000-00000000000ab\"}",
+	    "argument-too-big" },
 	{ "collect", "{\"what\":[\"system\",\"mwav\"]}", NULL },
 	{ "collect", "{\"what\":[\"system\",\"mwav\",\"system\"]}", "argument-too-big" },
 	{ "collect", "{\"what\":[\"passwords\"]}", "wrong-argument" },
@@ -92,8 +97,8 @@ static void
 no_type_runs_a_command_and_each_can_end(void **state)
 {
 	static const char *const known[] = { "update.now", "update.cancel", "update.pin",
-		"policy.refresh", "role.set", "scan.start", "scan.stop", "collect", "status",
-		"agent.restart" };
+		"policy.refresh", "role.set", "scan.start", "scan.stop", "quarantine.list",
+		"quarantine.restore", "collect", "status", "agent.restart" };
 
 	assert_int_equal(task_type_count, sizeof known / sizeof known[0]);
 	for (size_t i = 0; i < task_type_count; i++) {
