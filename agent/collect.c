@@ -1,11 +1,13 @@
-/* collect.c - task `collect`: the system information document and mwav.log to the console. A
- * console without uploads still gets the document, as the task's result. */
+/* collect.c - task `collect`: the system information document and mwav.log to the console, over
+ * 2225 or by way of a drop box, as agent.conf says. A console without uploads still gets the
+ * document, as the task's result. */
 #include "task_handlers.h"
 
 #include "agent.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "drop.h"
 #include "inventory.h"
 #include "os/file.h"
 #include "proto/upload.h"
@@ -19,7 +21,8 @@
 struct collect {
 	struct task *task;
 	uv_work_t work;
-	struct upload *upload;
+	struct upload *upload; /* one of the two while a file is under way */
+	struct drop *drop;
 	cJSON *facts, *doc, *result;
 	char state[4096], path[4300];
 	bool want_system, want_log, sending_log;
@@ -65,7 +68,10 @@ static void
 uploaded(void *ctx, enum err e, const char *why)
 {
 	struct collect *c = ctx;
-	const char *word = e == OK ? "sent" : e == ERR_STATE ? "absent" : "not-taken";
+	bool boxed = task_agent(c->task)->conf->collect_by == COLLECT_DROPBOX;
+	const char *word = e == OK	    ? (boxed ? "dropped" : "sent")
+			   : e == ERR_STATE ? "absent"
+					    : "not-taken";
 	bool carry_on = e == OK || e == ERR_NOTFOUND || (e == ERR_STATE && c->sending_log);
 
 	c->upload = NULL;
@@ -84,14 +90,36 @@ uploaded(void *ctx, enum err e, const char *why)
 		finish(c, OK, "");
 }
 
+/* A box that has the file carries it on; the result says whose box had the last one. */
+static void
+dropped(void *ctx, enum err e, const char *why)
+{
+	struct collect *c = ctx;
+
+	c->drop = NULL;
+	cJSON_DeleteItemFromObjectCaseSensitive(c->result, "box");
+	if (e == OK && json_add_string(c->result, "box", why) != OK)
+		log_warn("collect.result", "error=no-memory");
+	uploaded(c, e, why);
+}
+
 static void
 start_upload(struct collect *c, const char *name, const char *path)
 {
-	enum err e = upload_start(
-	    &c->upload, task_agent(c->task), task_id(c->task), name, path, progress, uploaded, c);
+	struct agent *a = task_agent(c->task);
+	struct drop_order by_box = { task_id(c->task), name, path, dropped, c };
+	struct upload_order direct = {
+		.path = path, .progress = progress, .done = uploaded, .ctx = c
+	};
+	char route[160];
+	enum err e;
 
+	(void)snprintf(route, sizeof route, "v1/tasks/%s/files/%s", task_id(c->task), name);
+	direct.route = route;
+	e = a->conf->collect_by == COLLECT_DROPBOX ? drop_start(&c->drop, a, &by_box)
+						   : upload_start(&c->upload, a, &direct);
 	if (e != OK)
-		finish(c, e, "memory ran out");
+		finish(c, e, err_text(e));
 }
 
 static void
@@ -201,4 +229,6 @@ cancel_collect(struct task *t)
 
 	if (c != NULL && c->upload != NULL)
 		upload_cancel(c->upload);
+	else if (c != NULL && c->drop != NULL)
+		drop_cancel(c->drop);
 }

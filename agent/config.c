@@ -9,6 +9,8 @@
 
 static const char *const engine_names[] = { "none", "clamd", "command", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
+static const char *const collect_names[] = { "https", "dropbox", NULL };
+static const char *const relay_names[] = { "console", "upstream", "off", NULL };
 static const char *const mode_names[] = { "mirror", "origin", NULL };
 
 #define AT(member) offsetof(struct agent_conf, member)
@@ -108,6 +110,10 @@ const struct conf_option agent_options[] = {
 	    "local address of the console connection, default: the listen address when it is one "
 	    "only"),
 	ROW("console", "proxy", CONF_STRING, console_proxy, "", "proxy for the console connection"),
+	CHOICE("console", "collect", collect_by, "https", collect_names,
+	    "how files of collect tasks travel: https to the console, or the dropbox of a source "
+	    "by "
+	    "FTP"),
 	ROW("update-agent", "enabled", CONF_BOOL, role_enabled, "no",
 	    "yes to run the update-agent role without a task"),
 	CHOICE("update-agent", "mode", role_mode, "mirror", mode_names,
@@ -116,6 +122,9 @@ const struct conf_option agent_options[] = {
 	    "folder to serve, default <state>/mirror/root"),
 	ROW("update-agent", "upstream", CONF_LIST, role_upstream, "",
 	    "mirrors to follow before the server: host, or host/ftp/http/version ports"),
+	CHOICE("update-agent", "dropbox_relay", dropbox_relay, "console", relay_names,
+	    "where uploads in the drop box are carried to: the console over 2225, the upstream's "
+	    "drop box by FTP, or off"),
 #define X(name, help) ROW("update-agent", #name, CONF_STRING, serve_##name, "", help),
 	CONF_SERVE_LIST(X)
 #undef X

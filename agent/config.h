@@ -13,6 +13,8 @@
 #include <stdio.h>
 
 enum engine_type { ENGINE_NONE, ENGINE_CLAMD, ENGINE_COMMAND };
+enum collect_by { COLLECT_HTTPS, COLLECT_DROPBOX };
+enum dropbox_relay { RELAY_CONSOLE, RELAY_UPSTREAM, RELAY_OFF };
 enum gate_mode { GATE_AUTO, GATE_ON, GATE_OFF };
 
 /* Options of the update-agent role that are handed to `serve` as they were written. */
@@ -55,7 +57,9 @@ struct agent_conf {
 	uint16_t task_port, event_port;
 	bool require_confinement;
 	char *console_proxy, *source_address;
-	uint32_t engine; /* enum engine_type */
+	uint32_t collect_by;	/* enum collect_by */
+	uint32_t dropbox_relay; /* enum dropbox_relay */
+	uint32_t engine;	/* enum engine_type */
 	char *clamd_socket, *clamscan, *canaries, *clean_samples;
 	char *command_reload, *command_test, *command_scan;
 	uint32_t gate; /* enum gate_mode */

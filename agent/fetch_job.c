@@ -16,6 +16,7 @@
 
 #define STOP_MS 3000u
 #define KEEP_SETS 2
+#define DROPBOX_FOLDER "incoming" /* DESIGN section 5 */
 
 struct fetch_job {
 	struct child *child;
@@ -25,13 +26,13 @@ struct fetch_job {
 	struct fetch_result result;
 };
 
-static const char *const outcome_words[] = { "updated", "current", "waiting", "canceled",
-	"failed" };
+static const char *const outcome_words[] = { "updated", "current", "waiting", "canceled", "failed",
+	"sent" };
 
 const char *
 fetch_outcome_word(enum fetch_outcome o)
 {
-	return (unsigned)o <= FETCH_FAILED ? outcome_words[o] : "failed";
+	return (unsigned)o <= FETCH_SENT ? outcome_words[o] : "failed";
 }
 
 static void
@@ -92,7 +93,7 @@ fetch_read_result(struct fetch_result *r, const cJSON *m)
 	memset(r, 0, sizeof *r);
 	r->outcome = FETCH_FAILED;
 	copy_member(word, sizeof word, m, "outcome");
-	for (unsigned i = 0; i <= FETCH_FAILED; i++)
+	for (unsigned i = 0; i <= FETCH_SENT; i++)
 		if (strcmp(word, outcome_words[i]) == 0) {
 			r->outcome = (enum fetch_outcome)i;
 			known = true;
@@ -264,15 +265,36 @@ build_config(cJSON *m, const struct fetch_order *o, bool confined)
 	return e;
 }
 
-enum err
-fetch_start(struct fetch_job **out, struct agent *a, const struct fetch_order *o,
+static enum err
+build_send(cJSON *m, const struct fetch_send *s, bool confined)
+{
+	cJSON *list;
+	enum err e = m == NULL ? ERR_NOMEM : json_add_string(m, "mode", "send");
+
+	if (e == OK)
+		e = json_add_string(m, "file", s->file);
+	if (e == OK)
+		e = json_add_string(m, "name", s->name);
+	if (e == OK)
+		e = json_add_array(m, "sources", &list);
+	for (size_t i = 0; e == OK && i < s->n_sources; i++)
+		e = add_source(list, &s->sources[i], "ftp", s->sources[i].ftp, DROPBOX_FOLDER);
+	if (e == OK)
+		e = json_add_u64(m, "rate_limit", s->rate_limit);
+	if (e == OK)
+		e = json_add_string(m, "proxy", s->proxy);
+	return e == OK ? json_add_bool(m, "require_confinement", confined) : e;
+}
+
+/* config is taken. */
+static enum err
+start(struct fetch_job **out, struct agent *a, cJSON *config, enum err built,
     const struct fetch_handlers *h, void *ctx, struct fault *f)
 {
 	static const struct child_handlers handlers = { on_message, on_ended };
 	struct child_spec spec = { "atalaia-fetch", a->conf->libexec, NULL, STOP_MS };
 	struct fetch_job *j = calloc(1, sizeof *j);
-	cJSON *config = childctl_new("config");
-	enum err e = j == NULL ? ERR_NOMEM : build_config(config, o, a->conf->require_confinement);
+	enum err e = j == NULL ? ERR_NOMEM : built;
 
 	if (e != OK) {
 		cJSON_Delete(config);
@@ -288,6 +310,26 @@ fetch_start(struct fetch_job **out, struct agent *a, const struct fetch_order *o
 	}
 	*out = j;
 	return OK;
+}
+
+enum err
+fetch_start(struct fetch_job **out, struct agent *a, const struct fetch_order *o,
+    const struct fetch_handlers *h, void *ctx, struct fault *f)
+{
+	cJSON *config = childctl_new("config");
+
+	return start(
+	    out, a, config, build_config(config, o, a->conf->require_confinement), h, ctx, f);
+}
+
+enum err
+fetch_send_start(struct fetch_job **out, struct agent *a, const struct fetch_send *s,
+    const struct fetch_handlers *h, void *ctx, struct fault *f)
+{
+	cJSON *config = childctl_new("config");
+
+	return start(
+	    out, a, config, build_send(config, s, a->conf->require_confinement), h, ctx, f);
 }
 
 void

@@ -10,7 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fetch_outcome { FETCH_UPDATED, FETCH_CURRENT, FETCH_WAITING, FETCH_CANCELED, FETCH_FAILED };
+enum fetch_outcome {
+	FETCH_UPDATED,
+	FETCH_CURRENT,
+	FETCH_WAITING,
+	FETCH_CANCELED,
+	FETCH_FAILED,
+	FETCH_SENT
+};
 
 #define LIMIT_FETCH_ERRORS 16
 
@@ -54,6 +61,15 @@ struct fetch_order {
 	const char *proxy;
 };
 
+/* One file into the first drop box that takes it (FETCH_SENT, result.source). */
+struct fetch_send {
+	const char *file, *name; /* absolute path; what it is called there */
+	const struct source *sources;
+	size_t n_sources;
+	uint64_t rate_limit;
+	const char *proxy;
+};
+
 struct fetch_job;
 struct fetch_handlers {
 	void (*progress)(void *ctx, const struct fetch_progress *p); /* may be NULL */
@@ -63,6 +79,8 @@ struct fetch_handlers {
 
 MUST_CHECK enum err fetch_start(struct fetch_job **out, struct agent *a,
     const struct fetch_order *o, const struct fetch_handlers *h, void *ctx, struct fault *f);
+MUST_CHECK enum err fetch_send_start(struct fetch_job **out, struct agent *a,
+    const struct fetch_send *s, const struct fetch_handlers *h, void *ctx, struct fault *f);
 void fetch_stop(struct fetch_job *j); /* done follows, with FETCH_CANCELED unless it was ready */
 
 const char *fetch_outcome_word(enum fetch_outcome o);

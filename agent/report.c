@@ -91,6 +91,13 @@ report_child(struct agent *a, const char *program, const char *why)
 }
 
 void
+report_dropbox_refused(struct agent *a, const char *file, const char *why)
+{
+	log_error("dropbox.refused", "file=%s why=%s", file, log_q(why));
+	EMIT(a, "dropbox.refused", TEXT("file", file), TEXT("why", why));
+}
+
+void
 report_skew(struct agent *a, int64_t wall, int64_t floor)
 {
 	char is[CLOCK_TEXT], least[CLOCK_TEXT];

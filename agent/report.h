@@ -13,6 +13,8 @@ void report_started(struct agent *a);
 void report_policy(struct agent *a, const char *type, const char *file, const char *why);
 void report_role(struct agent *a, bool on, const char *mode, const char *why);
 void report_child(struct agent *a, const char *program, const char *why);
+/* An upload in the drop box that the receiver will never take; it was set aside. */
+void report_dropbox_refused(struct agent *a, const char *file, const char *why);
 void report_skew(struct agent *a, int64_t wall, int64_t floor);
 
 /* One event for each file that a source offered and the rules refused. *told, 0 at first, remembers

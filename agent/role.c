@@ -118,12 +118,28 @@ serve_ready(struct role *r, const cJSON *m)
 	r->have_before = false;
 	cJSON_Delete(r->before.settings);
 	r->before.settings = NULL;
+	r->uploads = 0;
+	relay_start(r->relay);
 	log_info("role.ready", "ftp=%u http=%u version=%u", r->ftp, r->http, r->version);
 	report_role(r->agent, true, role_is_origin(r) ? "origin" : "mirror", NULL);
 	for (size_t i = 0; i < r->n_mirrors; i++)
 		mirror_tell_serve(r->mirrors[i]);
 	updates_policy_changed(r->agent->updates);
 	answer(r, OK, "");
+}
+
+static void
+take_counters(struct role *r, const cJSON *m)
+{
+	uint64_t uploads;
+
+	cJSON_Delete(r->counters);
+	r->counters = cJSON_Duplicate(m, true);
+	if (json_opt_u64(m, "uploads", JSON_MAX_INT, 0, &uploads, NULL) != OK)
+		return;
+	if (uploads > r->uploads)
+		relay_news(r->relay);
+	r->uploads = uploads;
 }
 
 static void
@@ -134,8 +150,7 @@ serve_message(void *ctx, const char *type, cJSON *m)
 	if (strcmp(type, "ready") == 0) {
 		serve_ready(r, m);
 	} else if (strcmp(type, "status") == 0 || strcmp(type, "metrics") == 0) {
-		cJSON_Delete(r->counters);
-		r->counters = cJSON_Duplicate(m, true);
+		take_counters(r, m);
 	} else if (strcmp(type, "result") == 0) {
 		const char *text;
 
@@ -261,6 +276,7 @@ follow_wish(struct role *r)
 		return;
 	if (!r->wish.on) {
 		mirrors_stop(r);
+		relay_stop(r->relay);
 		if (r->serve != NULL)
 			child_stop(r->serve);
 		else
@@ -431,6 +447,8 @@ role_new(struct role **out, struct agent *a, struct fault *f)
 	(void)uv_timer_init(&a->loop, &r->timer);
 	r->timer.data = r;
 	*out = r;
+	if (relay_new(&r->relay, a) != OK)
+		return fault_set(f, ERR_NOMEM, "memory ran out");
 	return mirrors_new(r, f);
 }
 
@@ -461,17 +479,26 @@ timer_closed(uv_handle_t *h)
 	role_one_closed(h->data);
 }
 
+static void
+relay_closed(void *ctx)
+{
+	role_one_closed(ctx);
+}
+
 void
 role_close(struct role *r, void (*closed)(void *ctx), void *ctx)
 {
 	r->closing = true;
 	r->closed = closed;
 	r->closed_ctx = ctx;
-	r->open = 1 + (r->serve != NULL) + (r->saving != NULL) + (int)r->n_mirrors;
+	r->open =
+	    1 + (r->relay != NULL) + (r->serve != NULL) + (r->saving != NULL) + (int)r->n_mirrors;
 	answer(r, ERR_CANCELED, "the agent is being stopped");
 	if (r->serve != NULL)
 		child_stop(r->serve);
 	mirrors_close(r);
+	if (r->relay != NULL)
+		relay_close(r->relay, relay_closed, r);
 	uv_close((uv_handle_t *)&r->timer, timer_closed);
 }
 
@@ -493,7 +520,7 @@ refresh_counters(struct role *r)
 cJSON *
 role_json(struct role *r)
 {
-	cJSON *o = cJSON_CreateObject(), *list = NULL;
+	cJSON *o = cJSON_CreateObject(), *list = NULL, *box;
 	enum err e = o == NULL ? ERR_NOMEM : json_add_bool(o, "on", r->wish.on);
 
 	refresh_counters(r);
@@ -514,6 +541,8 @@ role_json(struct role *r)
 	list = NULL;
 	if (e == OK && r->counters != NULL)
 		(void)cJSON_AddItemToObject(o, "counters", cJSON_Duplicate(r->counters, true));
+	if (e == OK && (box = relay_json(r->relay)) != NULL)
+		e = cJSON_AddItemToObject(o, "dropbox", box) ? OK : ERR_NOMEM;
 	if (e == OK && role_mirrors(r))
 		e = json_add_array(o, "feeds", &list);
 	for (size_t i = 0; e == OK && list != NULL && i < r->n_mirrors; i++)

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "child.h"
 #include "fetch_job.h"
+#include "relay.h"
 #include "role.h"
 #include "watch.h"
 
@@ -50,6 +51,8 @@ struct role {
 	char why[360];
 	cJSON *counters; /* last status of the child */
 	uint64_t asked_at;
+	struct relay *relay;
+	uint64_t uploads; /* as serve counted them last */
 	struct mirror *mirrors[LIMIT_SOURCES];
 	size_t n_mirrors;
 	struct role_save *saving;

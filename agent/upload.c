@@ -21,19 +21,21 @@
 #define TRIES_MAX 20u
 #define FIRST_PAUSE_MS 500u
 #define MAX_PAUSE_MS 60000u
+#define PIECE_MIN 4096 /* of a slow line: below it a request costs more than it carries */
 
 struct upload {
 	struct agent *agent;
-	char task[40], name[64], path[4300], sha[65];
+	char route[256], path[4300], sha[65];
 	struct buf whole; /* the file as it was when the upload began */
 	uint64_t at;
-	unsigned fails;
+	unsigned fails, tries;
 	struct httpc_call *call;
 	uv_work_t work;
 	uv_timer_t timer;
 	enum err err;
 	char why[240];
 	bool busy, canceled, ending;
+	uint64_t rate_limit, sent; /* sent: bytes of the last piece */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void (*done)(void *ctx, enum err e, const char *why);
 	void *ctx;
@@ -73,7 +75,7 @@ again(struct upload *u, const char *why)
 {
 	uint64_t pause = FIRST_PAUSE_MS;
 
-	if (++u->fails >= TRIES_MAX) {
+	if (++u->fails >= u->tries) {
 		end(u, ERR_UNREACHABLE, why);
 		return;
 	}
@@ -93,6 +95,26 @@ read_have(const struct httpc_response *r, uint64_t max, uint64_t *have)
 	if (r->len > 0)
 		cJSON_Delete(t);
 	return ok;
+}
+
+/* A piece at most as large as a second of the rate, then the pause that it costs. */
+static size_t
+piece_size(const struct upload *u)
+{
+	size_t n = u->whole.len - (size_t)u->at, max = UPLOAD_PIECE;
+
+	if (u->rate_limit != 0 && u->rate_limit < max)
+		max = u->rate_limit < PIECE_MIN ? PIECE_MIN : (size_t)u->rate_limit;
+	return n < max ? n : max;
+}
+
+static void
+next_piece(struct upload *u)
+{
+	if (u->rate_limit == 0)
+		send_piece(u);
+	else
+		(void)uv_timer_start(&u->timer, on_timer, u->sent * 1000 / u->rate_limit, 0);
 }
 
 static void
@@ -115,7 +137,7 @@ piece_done(void *ctx, const struct httpc_response *r)
 		if (r->status == 409)
 			again(u, "the console has another part of the file");
 		else
-			send_piece(u);
+			next_piece(u);
 	} else if (r->status == 404 || r->status == 405 || r->status == 501) {
 		end(u, ERR_NOTFOUND, "this console takes no uploads");
 	} else if (r->status == 422) {
@@ -135,21 +157,20 @@ send_piece(struct upload *u)
 	struct httpc_request q = { 0 };
 	char path[512], url[1024];
 	struct fault f = { 0 };
-	size_t n = u->whole.len - (size_t)u->at;
 	enum err e;
 
 	if (u->agent->console == NULL) {
 		again(u, "this PC is not enrolled");
 		return;
 	}
-	(void)snprintf(path, sizeof path, "v1/tasks/%s/files/%s?offset=%llu&total=%zu&sha256=%s",
-	    u->task, u->name, (unsigned long long)u->at, u->whole.len, u->sha);
+	(void)snprintf(path, sizeof path, "%s?offset=%llu&total=%zu&sha256=%s", u->route,
+	    (unsigned long long)u->at, u->whole.len, u->sha);
 	e = console_url(u->agent, url, sizeof url, path);
 	q.method = "PUT";
 	q.url = url;
 	q.headers = headers;
 	q.body = u->whole.data + u->at;
-	q.body_len = n > UPLOAD_PIECE ? UPLOAD_PIECE : n;
+	q.body_len = u->sent = piece_size(u);
 	q.done = piece_done;
 	q.ctx = u;
 	if (e == OK)
@@ -191,24 +212,23 @@ read_done(uv_work_t *w, int status)
 }
 
 enum err
-upload_start(struct upload **out, struct agent *a, const char *task, const char *name,
-    const char *path, void (*progress)(void *, uint64_t, uint64_t),
-    void (*done)(void *, enum err, const char *), void *ctx)
+upload_start(struct upload **out, struct agent *a, const struct upload_order *o)
 {
 	struct upload *u = calloc(1, sizeof *u);
 
 	if (u == NULL)
 		return ERR_NOMEM;
 	u->agent = a;
-	u->progress = progress;
-	u->done = done;
-	u->ctx = ctx;
+	u->rate_limit = o->rate_limit;
+	u->tries = o->tries != 0 ? o->tries : TRIES_MAX;
+	u->progress = o->progress;
+	u->done = o->done;
+	u->ctx = o->ctx;
 	u->work.data = u->timer.data = u;
 	u->busy = true;
 	buf_init(&u->whole, LIMIT_UPLOAD_BYTES);
-	(void)snprintf(u->task, sizeof u->task, "%s", task);
-	(void)snprintf(u->name, sizeof u->name, "%s", name);
-	(void)snprintf(u->path, sizeof u->path, "%s", path);
+	(void)snprintf(u->route, sizeof u->route, "%s", o->route);
+	(void)snprintf(u->path, sizeof u->path, "%s", o->path);
 	(void)uv_timer_init(&a->loop, &u->timer);
 	(void)uv_queue_work(&a->loop, &u->work, read_work, read_done);
 	*out = u;

@@ -15,6 +15,8 @@
 static const char *const members[] = { "type", "mode", "feed", "state", "root", "work", "root_json",
 	"sources", "timestamp", "delta", "rate_limit", "current", "reject", "keep", "grace_s",
 	"disk_floor", "proxy", "stall_ms", "require_confinement", NULL };
+static const char *const send_members[] = { "type", "mode", "file", "name", "sources", "rate_limit",
+	"proxy", "stall_ms", "require_confinement", NULL };
 static const char *const source_members[] = { "name", "url", NULL };
 
 static enum err
@@ -113,7 +115,8 @@ read_sources(struct fetch_config *c, const cJSON *m, struct fault *f)
 	c->sources = calloc(n, sizeof *c->sources);
 	if (c->sources == NULL)
 		return ERR_NOMEM;
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		e = read_source(&c->sources[c->source_count], item, c->source_count, f);
 		c->source_count++; /* also a half one: fetch_config_free takes it */
 		if (e != OK)
@@ -139,7 +142,8 @@ read_reject(struct fetch_config *c, const cJSON *m, struct fault *f)
 	c->reject = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *c->reject);
 	if (c->reject == NULL)
 		return ERR_NOMEM;
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach(item, list)
+	{
 		if (!cJSON_IsString(item) || strlen(item->valuestring) != 64 ||
 		    text_unhex(raw, sizeof raw, item->valuestring, 64, &n) != OK)
 			return fault_set(f, ERR_INVAL, "member 'reject' must hold SHA-256 hashes");
@@ -164,12 +168,12 @@ read_timestamp(struct fetch_config *c, const cJSON *m, struct fault *f)
 
 /* One of the words; the first is the default unless `needed`. */
 static enum err
-read_choice(const cJSON *m, const char *name, bool needed, const char *const *words,
-    unsigned *out, struct fault *f)
+read_choice(const cJSON *m, const char *name, bool needed, const char *const *words, unsigned *out,
+    struct fault *f)
 {
 	const char *s;
-	enum err e = needed ? json_get_string(m, name, &s, f)
-			    : json_opt_string(m, name, words[0], &s, f);
+	enum err e =
+	    needed ? json_get_string(m, name, &s, f) : json_opt_string(m, name, words[0], &s, f);
 
 	for (unsigned i = 0; e == OK && words[i] != NULL; i++)
 		if (text_eq(s, strlen(s), words[i])) {
@@ -218,30 +222,71 @@ read_places(struct fetch_config *c, const cJSON *m, struct fault *f)
 	if (e != OK)
 		return e;
 	if (mirror ? c->state != NULL : c->root != NULL)
-		return fault_set(f, ERR_INVAL, "member '%s' is not for this mode",
-		    mirror ? "state" : "root");
+		return fault_set(
+		    f, ERR_INVAL, "member '%s' is not for this mode", mirror ? "state" : "root");
 	if (c->work != NULL)
 		return OK;
 	e = file_join(work, sizeof work, c->state, "work");
 	return e == OK ? keep_string(&c->work, work) : e;
 }
 
+/* A drop box is reached by FTP only, and what goes there is one file. */
+static enum err
+read_send(struct fetch_config *c, const cJSON *m, struct fault *f)
+{
+	const char *s;
+	enum err e;
+
+	if (json_unknown_member(m, send_members) != NULL)
+		return fault_set(
+		    f, ERR_INVAL, "unknown member '%s'", json_unknown_member(m, send_members));
+	e = read_path(m, "file", true, &c->file, f);
+	if (e == OK)
+		e = json_get_string(m, "name", &s, f);
+	if (e == OK && !text_is_file_name(s, strlen(s)))
+		e = fault_set(f, ERR_INVAL, "member 'name' must be one name of [A-Za-z0-9._-]");
+	if (e == OK)
+		e = keep_string(&c->name, s);
+	if (e == OK)
+		e = read_sources(c, m, f);
+	for (size_t i = 0; e == OK && i < c->source_count; i++)
+		if (!text_starts(c->sources[i].url, "ftp://"))
+			e = fault_set(f, ERR_INVAL, "source '%s' must be an ftp URL to send to",
+			    c->sources[i].name);
+	if (e == OK)
+		e = read_numbers(c, m, f);
+	if (e == OK)
+		e = json_opt_string(m, "proxy", "", &s, f);
+	return e == OK ? keep_string(&c->proxy, s) : e;
+}
+
+static enum err
+read_mode(struct fetch_config *c, const cJSON *m, struct fault *f)
+{
+	static const char *const modes[] = { "set", "mirror", "send", NULL };
+	unsigned mode = 0;
+	enum err e = read_choice(m, "mode", true, modes, &mode, f);
+
+	c->mode = (enum fetch_mode)mode;
+	return e;
+}
+
 static enum err
 read_all(struct fetch_config *c, const cJSON *m, struct fault *f)
 {
-	static const char *const modes[] = { "set", "mirror", NULL };
 	static const char *const deltas[] = { "prefer", "require", "off", NULL };
 	const char *s;
-	unsigned mode = 0, delta = 0;
-	enum err e;
+	unsigned delta = 0;
+	enum err e = read_mode(c, m, f);
 
+	if (e != OK)
+		return e;
+	if (c->mode == FETCH_SEND)
+		return read_send(c, m, f);
 	if (json_unknown_member(m, members) != NULL)
 		return fault_set(
 		    f, ERR_INVAL, "unknown member '%s'", json_unknown_member(m, members));
-	e = read_choice(m, "mode", true, modes, &mode, f);
-	if (e == OK)
-		e = read_choice(m, "delta", false, deltas, &delta, f);
-	c->mode = (enum fetch_mode)mode;
+	e = read_choice(m, "delta", false, deltas, &delta, f);
 	c->delta = (enum fetch_delta)delta;
 	if (e == OK)
 		e = json_get_string(m, "feed", &s, f);
@@ -301,6 +346,8 @@ fetch_config_free(struct fetch_config *c)
 	free(c->state);
 	free(c->root);
 	free(c->work);
+	free(c->file);
+	free(c->name);
 	free(c->root_json);
 	free(c->proxy);
 	buf_free(&c->timestamp);

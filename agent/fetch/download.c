@@ -12,11 +12,12 @@
 
 #include <curl/curl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define POLL_MS 500          /* upper bound of one wait; cancel wakes it at once */
+#define POLL_MS 500	    /* upper bound of one wait; cancel wakes it at once */
 #define TOTAL_BASE_MS 60000 /* every transfer has this, and a second per SLOWEST bytes on top */
 #define SLOWEST 1000
 #define TOTAL_MAX_MS 604800000ull
@@ -25,6 +26,7 @@ struct slot {
 	struct downloader *owner;
 	struct download *item; /* NULL: free */
 	CURL *easy;
+	struct curl_slist *before; /* uploads: commands ahead of STOR */
 	bool paused, http, checked;
 	enum err own; /* why our callback ended the transfer, OK when it did not */
 	char error[CURL_ERROR_SIZE];
@@ -137,6 +139,36 @@ on_write(char *p, size_t size, size_t count, void *arg)
 	return s->own == OK ? n : 0;
 }
 
+/* Uploads: the same bucket as downloads, so that a branch's line sees one rate. */
+static size_t
+on_read(char *p, size_t size, size_t count, void *arg)
+{
+	struct slot *s = arg;
+	struct downloader *d = s->owner;
+	size_t max = size * count, piece = rate_piece(&d->rate);
+	ssize_t n;
+
+	if (atomic_load(&d->canceled)) {
+		s->own = ERR_CANCELED;
+		return CURL_READFUNC_ABORT;
+	}
+	if (!rate_open(&d->rate, clock_mono_ms())) {
+		s->paused = true;
+		return CURL_READFUNC_PAUSE;
+	}
+	n = read(s->item->fd, p, max < piece ? max : piece);
+	if (n < 0) {
+		s->own = ERR_IO;
+		return CURL_READFUNC_ABORT;
+	}
+	rate_take(&d->rate, (size_t)n);
+	d->total += (size_t)n;
+	s->item->received += (size_t)n;
+	if (d->options.progress != NULL)
+		d->options.progress(d->options.arg, d->total);
+	return (size_t)n;
+}
+
 /* Counts what passes on the connections: content, headers, FTP commands and replies. And when QUIT
  * is sent, the answer is not waited for: libcurl would block all transfers until it comes, a round
  * trip at best and CURLOPT_SERVER_RESPONSE_TIMEOUT at worst. */
@@ -149,7 +181,7 @@ on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
 	if (type == CURLINFO_HEADER_OUT && !s->http && n >= 4 && memcmp(p, "QUIT", 4) == 0)
 		sockets_hush(&s->socket_owner);
 	if (s->item != NULL && (type == CURLINFO_DATA_IN || type == CURLINFO_HEADER_IN ||
-	    type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT))
+				   type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT))
 		s->item->wire += n;
 	return 0;
 }
@@ -175,7 +207,7 @@ set_options(struct slot *s, long reply_s)
 
 #define SET(option, value)                                                                         \
 	if (r == CURLE_OK)                                                                         \
-		r = curl_easy_setopt(c, option, value)
+	r = curl_easy_setopt(c, option, value)
 	SET(CURLOPT_ERRORBUFFER, s->error);
 	SET(CURLOPT_PRIVATE, (char *)s);
 	SET(CURLOPT_WRITEFUNCTION, on_write);
@@ -191,8 +223,29 @@ set_options(struct slot *s, long reply_s)
 	SET(CURLOPT_FTP_SKIP_PASV_IP, 1L); /* the address in a 227 is a stranger's word */
 	SET(CURLOPT_FORBID_REUSE, s->http ? 0L : 1L); /* agent/fetch/DESIGN.md, "FTP connections" */
 	SET(CURLOPT_RESUME_FROM_LARGE, (curl_off_t)it->offset);
+	if (it->upload) {
+		SET(CURLOPT_PREQUOTE, s->before);
+		SET(CURLOPT_UPLOAD, 1L);
+		SET(CURLOPT_READFUNCTION, on_read);
+		SET(CURLOPT_READDATA, s);
+		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)it->limit);
+	}
 #undef SET
 	return r;
+}
+
+/* A connection that dies looks like the end of the file to an FTP server: ours compares with what
+ * ALLO said. The star: a server that does not know ALLO is fine. */
+static enum err
+announce(struct slot *s)
+{
+	char text[40];
+
+	if (!s->item->upload)
+		return OK;
+	(void)snprintf(text, sizeof text, "*ALLO %llu", (unsigned long long)s->item->limit);
+	s->before = curl_slist_append(NULL, text);
+	return s->before != NULL ? OK : ERR_NOMEM;
 }
 
 static enum err
@@ -202,13 +255,18 @@ setup(struct slot *s)
 	uint64_t stall_s = d->options.stall_ms < 1000 ? 1 : d->options.stall_ms / 1000;
 	uint64_t connect_ms = d->options.stall_ms < LIMIT_FETCH_CONNECT_MS ? d->options.stall_ms
 									   : LIMIT_FETCH_CONNECT_MS;
-	struct curlset set = { .protocols = "ftp,http,https", .proxy = d->options.proxy,
-		.connect_ms = (uint32_t)connect_ms, .total_ms = (uint32_t)total_ms(d, s->item),
-		.stall_s = (uint32_t)stall_s, .stall_bytes = LIMIT_FETCH_SLOW };
+	struct curlset set = { .protocols = "ftp,http,https",
+		.proxy = d->options.proxy,
+		.connect_ms = (uint32_t)connect_ms,
+		.total_ms = (uint32_t)total_ms(d, s->item),
+		.stall_s = (uint32_t)stall_s,
+		.stall_bytes = LIMIT_FETCH_SLOW };
 	enum err e = curlset_apply(s->easy, &set);
 
+	if (e == OK)
+		e = announce(s);
 	if (e == OK && (set_options(s, (long)(stall_s < 20 ? stall_s : 20)) != CURLE_OK ||
-	    !sockets_watch(&s->socket_owner, s->easy)))
+			   !sockets_watch(&s->socket_owner, s->easy)))
 		e = ERR_NOMEM;
 	return e;
 }
@@ -220,6 +278,8 @@ slot_free(struct slot *s)
 		(void)curl_multi_remove_handle(s->owner->multi, s->easy);
 		curl_easy_cleanup(s->easy);
 	}
+	curl_slist_free_all(s->before);
+	s->before = NULL;
 	s->easy = NULL;
 	s->item = NULL;
 }
@@ -230,6 +290,8 @@ rewind_file(const struct download *it)
 {
 	if (it->buf != NULL)
 		return OK;
+	if (it->upload)
+		return lseek(it->fd, 0, SEEK_SET) == 0 ? OK : ERR_IO;
 	if (ftruncate(it->fd, (off_t)it->offset) != 0 ||
 	    lseek(it->fd, (off_t)it->offset, SEEK_SET) < 0)
 		return ERR_IO;
@@ -298,7 +360,7 @@ judge(struct slot *s, CURLcode c)
 	if (s->own != OK)
 		return s->own;
 	if (s->http && (c == CURLE_HTTP_RETURNED_ERROR ||
-	    (c == CURLE_OK && it->code != 200 && it->code != 206)))
+			   (c == CURLE_OK && it->code != 200 && it->code != 206)))
 		return http_err(it->code);
 	return c == CURLE_OK ? OK : remote_err(curlset_err(c), it->code);
 }
@@ -306,8 +368,9 @@ judge(struct slot *s, CURLcode c)
 static bool
 cannot_resume(const struct slot *s, CURLcode c)
 {
-	return s->item->offset != 0 && (c == CURLE_RANGE_ERROR || c == CURLE_BAD_DOWNLOAD_RESUME ||
-	    c == CURLE_FTP_COULDNT_USE_REST || (s->http && s->item->code == 416));
+	return s->item->offset != 0 &&
+	       (c == CURLE_RANGE_ERROR || c == CURLE_BAD_DOWNLOAD_RESUME ||
+		   c == CURLE_FTP_COULDNT_USE_REST || (s->http && s->item->code == 416));
 }
 
 static void

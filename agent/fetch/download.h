@@ -1,7 +1,8 @@
-/* download.h - blocking downloads over FTP, HTTP and HTTPS: several at once, with a limit each,
- * resume, one rate for all, stall and total deadlines, and cancellation from another thread within
- * a second. One downloader per run, used by one thread; only download_cancel is for other threads.
- * Nothing received here is believed: the caller verifies. */
+/* download.h - blocking transfers (downloads, and uploads into a drop box) over FTP, HTTP and
+ * HTTPS: several at once, with a limit each, resume, one rate for all, stall and total deadlines,
+ * and cancellation from another thread within a second. One downloader per run, used by one thread;
+ * only download_cancel is for other threads. Nothing received here is believed: the caller
+ * verifies. */
 #ifndef ATALAIA_FETCH_DOWNLOAD_H
 #define ATALAIA_FETCH_DOWNLOAD_H
 
@@ -29,17 +30,19 @@ struct downloader_options {
 struct download {
 	/* what to get */
 	char url[1024];
-	struct buf *buf;  /* into memory (appended), or */
+	struct buf *buf; /* into memory (appended), or */
 	int fd; /* into this file at `offset`; it is cut there when the server cannot resume */
-	uint64_t offset;  /* bytes that are there already */
-	uint64_t limit;   /* one byte more than this, offset included, ends it: ERR_TOOBIG */
+	uint64_t offset; /* bytes that are there already */
+	bool upload;	 /* the other way: fd is read from its start, `limit` bytes, by FTP only */
+	uint64_t limit;	 /* one byte more than this, offset included, ends it: ERR_TOOBIG */
 	/* answers */
 	enum err result;
-	long code;         /* last reply code of HTTP or FTP, 0 = none */
-	uint64_t received; /* content bytes of this transfer; the file holds offset + received */
-	uint64_t wire;     /* content and headers as far as libcurl counts them */
-	char text[200];    /* why, for people */
-	bool restarted;    /* the server could not resume: the file begins at 0 */
+	long code;	   /* last reply code of HTTP or FTP, 0 = none */
+	uint64_t received; /* content bytes of this transfer (sent ones of an upload); the file
+			      holds offset + received */
+	uint64_t wire;	   /* content and headers as far as libcurl counts them */
+	char text[200];	   /* why, for people */
+	bool restarted;	   /* the server could not resume: the file begins at 0 */
 };
 
 MUST_CHECK enum err downloader_new(struct downloader **out, const struct downloader_options *o);

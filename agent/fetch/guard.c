@@ -50,8 +50,8 @@ set_paths(const struct fetch_config *c, struct paths *p, char (*names)[PATH_BYTE
 }
 
 static enum err
-mirror_paths(const struct fetch_config *c, struct paths *p, char (*names)[PATH_BYTES],
-    struct fault *f)
+mirror_paths(
+    const struct fetch_config *c, struct paths *p, char (*names)[PATH_BYTES], struct fault *f)
 {
 	enum err e = file_join(names[0], PATH_BYTES, c->root, c->feed);
 
@@ -67,13 +67,14 @@ guard_apply(const struct fetch_config *c, struct confine_report *report, struct 
 	char names[2][PATH_BYTES];
 	struct paths p = { .count = 0 };
 	struct confine_spec spec = { .paths = p.list, .may_connect = true };
-	enum err e = file_make_dirs(c->work, 0750, f);
+	enum err e = c->mode == FETCH_SEND ? OK : file_make_dirs(c->work, 0750, f);
 
 	for (size_t i = 0; i < sizeof readable / sizeof *readable; i++)
 		allow(&p, readable[i], CONFINE_READ);
 	allow(&p, c->work, CONFINE_READ | CONFINE_WRITE);
 	allow(&p, c->root_json, CONFINE_READ);
-	if (e == OK)
+	allow(&p, c->file, CONFINE_READ);
+	if (e == OK && c->mode != FETCH_SEND)
 		e = c->mode == FETCH_SET ? set_paths(c, &p, names, f)
 					 : mirror_paths(c, &p, names, f);
 	spec.path_count = p.count;

@@ -63,7 +63,9 @@ static enum err
 start(struct job *j, struct fault *f)
 {
 	struct downloader_options o = { .rate_limit = j->config->rate_limit,
-		.stall_ms = j->config->stall_ms, .proxy = j->config->proxy, .progress = on_bytes,
+		.stall_ms = j->config->stall_ms,
+		.proxy = j->config->proxy,
+		.progress = on_bytes,
 		.arg = j };
 	enum err e = downloader_new(&j->downloader, &o);
 
@@ -83,24 +85,36 @@ job_start(struct job *j, const struct fetch_config *c, struct report *r, struct 
 	return start(j, f);
 }
 
+static enum err
+run_mode(struct job *j, struct fault *f)
+{
+	enum err e;
+
+	if (j->config->mode == FETCH_SEND)
+		return job_send(j, f);
+	e = objects_open(&j->objects, j->config->work, f);
+	if (e == OK)
+		e = job_open_tuf(j, f);
+	if (e == OK)
+		e = j->config->mode == FETCH_SET ? job_set(j, f) : job_mirror(j, f);
+	return e;
+}
+
 void
 job_run(struct job *j)
 {
 	struct fault f = { 0 };
 	uint64_t began = clock_mono_ms();
-	enum err e = objects_open(&j->objects, j->config->work, &f);
+	enum err e = run_mode(j, &f);
 
-	if (e == OK)
-		e = job_open_tuf(j, &f);
-	if (e == OK)
-		e = j->config->mode == FETCH_SET ? job_set(j, &f) : job_mirror(j, &f);
 	conclude(j, e, &f);
 	j->report->ms = clock_mono_ms() - began;
-	log_info("fetch.done", "feed=%s outcome=%s version=%llu from=%llu source=%s metadata=%llu "
-	    "delta=%llu full=%llu wire=%llu ms=%llu errors=%zu", j->config->feed,
-	    outcome_word(j->report->outcome), (unsigned long long)j->report->version,
-	    (unsigned long long)j->report->from, log_q(j->report->source),
-	    (unsigned long long)j->report->bytes[BYTES_METADATA],
+	log_info("fetch.done",
+	    "feed=%s outcome=%s version=%llu from=%llu source=%s metadata=%llu "
+	    "delta=%llu full=%llu wire=%llu ms=%llu errors=%zu",
+	    j->report->feed, outcome_word(j->report->outcome),
+	    (unsigned long long)j->report->version, (unsigned long long)j->report->from,
+	    log_q(j->report->source), (unsigned long long)j->report->bytes[BYTES_METADATA],
 	    (unsigned long long)j->report->bytes[BYTES_DELTA],
 	    (unsigned long long)j->report->bytes[BYTES_FULL], (unsigned long long)j->report->wire,
 	    (unsigned long long)j->report->ms, j->report->error_count);

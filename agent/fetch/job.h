@@ -39,10 +39,10 @@ struct job {
 	struct objects objects;
 	struct catalog catalog;
 	struct documents documents; /* mirror only */
-	size_t source;              /* whose metadata is in force: asked first for targets */
+	size_t source;		    /* whose metadata is in force: asked first for targets */
 	unsigned strikes[LIMIT_FETCH_SOURCES]; /* transfer.c: failures of each source in this run */
 	bool proven[LIMIT_FETCH_SOURCES];      /* it brought something */
-	uint64_t received;                     /* by the downloader so far */
+	uint64_t received;		       /* by the downloader so far */
 	uint64_t batch_from, batch_bytes;      /* of job_transfer: where it began, what it wants */
 	bool waiting; /* nothing failed, but nothing can be done before something changes */
 
@@ -68,8 +68,8 @@ void job_end(struct job *j);
 MUST_CHECK enum err job_open_tuf(struct job *j, struct fault *f);
 MUST_CHECK enum err job_refresh(struct job *j, struct fault *f);
 /* One document of a source's metadata folder, by the rules of struct tuf_source. */
-MUST_CHECK enum err job_fetch_document(struct job *j, size_t source, const char *name, size_t max,
-    struct buf *out, struct fault *f);
+MUST_CHECK enum err job_fetch_document(
+    struct job *j, size_t source, const char *name, size_t max, struct buf *out, struct fault *f);
 /* Fills the catalog; loads delegated roles. */
 MUST_CHECK enum err job_list(struct job *j, struct fault *f);
 
@@ -78,8 +78,8 @@ struct want {
 	const struct entry *first; /* compressed copy of `entry`, tried before it; or NULL */
 	const struct entry *entry;
 	enum bytes_kind kind;
-	const struct entry *got;    /* answer: which of the two is an object now; NULL: neither */
-	bool given_up;              /* job_transfer's own: not again at this source in this stage */
+	const struct entry *got; /* answer: which of the two is an object now; NULL: neither */
+	bool given_up;		 /* job_transfer's own: not again at this source in this stage */
 };
 /* Gets all it can, from all sources in turn. OK also when some could not be had (got == NULL,
  * errors in the report); ERR_CANCELED; ERR_NOSPACE and other errors of our own disk. */
@@ -87,8 +87,8 @@ MUST_CHECK enum err job_transfer(struct job *j, struct want *wants, size_t n, st
 
 /* obtain.c: makes every entry of the list an object or finds it held. ERR_AGAIN: deltas are
  * required and missing; ERR_NOTFOUND: some could not be had from any source. */
-MUST_CHECK enum err job_obtain(struct job *j, const struct entry *const *list, size_t n,
-    bool had_set, struct fault *f);
+MUST_CHECK enum err job_obtain(
+    struct job *j, const struct entry *const *list, size_t n, bool had_set, struct fault *f);
 /* ERR_NOSPACE unless so many bytes fit and the floor stays free. A mirror without a configured
  * floor leaves LIMIT_FETCH_FLOOR or a tenth of the disk, whichever is smaller. */
 MUST_CHECK enum err job_space(struct job *j, uint64_t need, struct fault *f);
@@ -103,6 +103,10 @@ void job_refuse_failure(struct job *j, size_t source, const struct tuf_failure *
 /* setmode.c, mirror.c */
 MUST_CHECK enum err job_set(struct job *j, struct fault *f);
 MUST_CHECK enum err job_mirror(struct job *j, struct fault *f);
+
+/* send.c: the file goes to the first drop box that takes it; a source that refuses is in the
+ * report. ERR_UNREACHABLE: none took it. */
+MUST_CHECK enum err job_send(struct job *j, struct fault *f);
 
 /* documents.c */
 void documents_free(struct documents *d);

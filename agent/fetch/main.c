@@ -153,7 +153,8 @@ begin(struct program *p, const cJSON *message, struct fault *f)
 		e = progress_new(&p->progress, wake, p);
 	if (e != OK)
 		return e;
-	report_init(&p->report, p->config->feed, p->config->current);
+	report_init(&p->report, p->config->mode == FETCH_SEND ? p->config->name : p->config->feed,
+	    p->config->current);
 	p->probe = getenv("ATALAIA_FETCH_PROBE");
 	e = job_start(&p->job, p->config, &p->report, p->progress, f);
 	if (e == OK && uv_queue_work(&p->loop, &p->work, run_job, on_job_done) != 0)
@@ -259,7 +260,8 @@ usage(FILE *out, int status)
 	    "usage: atalaia-fetch [--help | --version]\n"
 	    "The agent starts it and speaks its protocol over stdin and stdout: one JSON object a\n"
 	    "line, a `config` first; `result` is the last answer. Logs go to stderr.\n"
-	    "Exit status: 0 updated or current, 1 failed, waiting or stopped, 2 configuration.\n",
+	    "Exit status: 0 updated, current or sent, 1 failed, waiting or stopped, 2 "
+	    "configuration.\n",
 	    out);
 	return status;
 }

@@ -19,8 +19,8 @@ struct progress {
 	bool news;
 };
 
-static const char *const words[] = { "metadata", "download", "delta", "verify", "stage",
-	"publish" };
+static const char *const words[] = { "metadata", "download", "delta", "verify", "stage", "publish",
+	"send" };
 
 enum err
 progress_new(struct progress **out, void (*wake)(void *arg), void *arg)

@@ -15,7 +15,8 @@ enum phase {
 	PHASE_DELTA,
 	PHASE_VERIFY,
 	PHASE_STAGE,
-	PHASE_PUBLISH
+	PHASE_PUBLISH,
+	PHASE_SEND
 };
 
 struct progress;

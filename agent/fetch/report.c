@@ -9,7 +9,8 @@
 
 #include <string.h>
 
-static const char *const outcomes[] = { "failed", "updated", "current", "waiting", "canceled" };
+static const char *const outcomes[] = { "failed", "updated", "current", "waiting", "canceled",
+	"sent" };
 
 void
 report_init(struct report *r, const char *feed, uint64_t from)
@@ -35,7 +36,7 @@ static bool
 same(const struct report_error *a, const struct report_error *b)
 {
 	return strcmp(a->source, b->source) == 0 && strcmp(a->url, b->url) == 0 &&
-	    strcmp(a->file, b->file) == 0 && strcmp(a->rule, b->rule) == 0;
+	       strcmp(a->file, b->file) == 0 && strcmp(a->rule, b->rule) == 0;
 }
 
 void
@@ -196,5 +197,5 @@ outcome_word(enum outcome o)
 int
 outcome_exit(enum outcome o)
 {
-	return o == OUTCOME_UPDATED || o == OUTCOME_CURRENT ? 0 : 1;
+	return o == OUTCOME_UPDATED || o == OUTCOME_CURRENT || o == OUTCOME_SENT ? 0 : 1;
 }

@@ -17,11 +17,13 @@ enum outcome {
 	OUTCOME_UPDATED,
 	OUTCOME_CURRENT,
 	OUTCOME_WAITING,
-	OUTCOME_CANCELED
+	OUTCOME_CANCELED,
+	OUTCOME_SENT /* send: the drop box of `source` has the file */
 };
 enum bytes_kind { BYTES_METADATA, BYTES_DELTA, BYTES_FULL, BYTES_KINDS };
 
-#define REPORT_ERRORS 24 /* more are counted, not kept: the message must fit in one childctl line */
+#define REPORT_ERRORS 24 /* more are counted, not kept: the message must fit in one childctl line  \
+			  */
 
 /* One file that was refused or not had. All text is printable ASCII, cut to the size. */
 struct report_error {
@@ -36,12 +38,12 @@ struct report {
 	char set[512], set_sha256[65]; /* "" when there is none */
 	char source[64], url[256];     /* where the metadata in force came from */
 	uint64_t bytes[BYTES_KINDS];   /* content received; a piece fetched twice counts twice */
-	uint64_t wire;                 /* content and protocol headers, all transfers */
+	uint64_t wire;		       /* content and protocol headers, all transfers */
 	uint64_t ms;
-	int64_t expires_ms;              /* of the trusted timestamp; 0 = none */
-	int64_t verified_ms;             /* newest time at which a refresh passed; 0 = never */
-	int64_t clock_behind_ms;         /* how far this clock is behind the newest verified time */
-	bool stale;                      /* the trusted timestamp has expired */
+	int64_t expires_ms;	 /* of the trusted timestamp; 0 = none */
+	int64_t verified_ms;	 /* newest time at which a refresh passed; 0 = never */
+	int64_t clock_behind_ms; /* how far this clock is behind the newest verified time */
+	bool stale;		 /* the trusted timestamp has expired */
 	struct report_error errors[REPORT_ERRORS];
 	size_t error_count, errors_dropped;
 };
@@ -63,6 +65,6 @@ bool report_has(const struct report *r, enum err error);
 /* The `result` message of childctl; NULL on no memory. The caller owns it. */
 cJSON *report_message(const struct report *r);
 const char *outcome_word(enum outcome o);
-int outcome_exit(enum outcome o); /* 0 updated, current; 1 otherwise */
+int outcome_exit(enum outcome o); /* 0 updated, current, sent; 1 otherwise */
 
 #endif

@@ -54,15 +54,19 @@
 
 /* FTP: DESIGN section 12. */
 #define LIMIT_FTP_LINE 4096
-#define LIMIT_FTP_REPLY 16384	      /* replies not yet taken by the client */
-#define LIMIT_FTP_QUEUE 16384	      /* commands sent ahead while one runs; then we stop reading */
-#define LIMIT_FTP_FOLDER 65536	      /* names in one listed folder, as LIMIT_SET_FILES */
-#define LIMIT_FTP_LISTING (16u << 20) /* text of one listing: 65536 names of 255 bytes never come  \
-				       */
+#define LIMIT_FTP_REPLY 16384  /* replies not yet taken by the client */
+#define LIMIT_FTP_QUEUE 16384  /* commands sent ahead while one runs; then we stop reading */
+#define LIMIT_FTP_FOLDER 65536 /* names in one listed folder, as LIMIT_SET_FILES */
+#define LIMIT_FTP_LISTING                                                                          \
+	(16u << 20)	      /* text of one listing: 65536 names of 255 bytes never come          \
+			       */
 #define LIMIT_FTP_STALL 16384 /* bytes a transfer must move in stall_timeout: 273 B/s at 60 s */
 #define LIMIT_FTP_PIECE (4u << 20) /* one sendfile: fair to the others, few calls for a GB */
 #define LIMIT_FTP_COLD 4	   /* workers that may wait for the disk for transfers at a time */
-#define LIMIT_DROPBOX_PEERS 4096   /* slots for addresses with uploads today; half may be in use */
+#define LIMIT_DROPPED_FILES 10000  /* at the console, of one mirror: its own box holds as many */
+#define LIMIT_DROPPED_BYTES (4ull << 30)
+#define LIMIT_DROPPED_FLOOR (1ull << 30) /* free bytes that uploads leave to the console */
+#define LIMIT_DROPBOX_PEERS 4096 /* slots for addresses with uploads today; half may be in use */
 
 /* Paths: sockaddr_un holds 108 bytes, so the run folder leaves room for a name; a state path leaves
  * room for ours below PATH_MAX. */
@@ -77,10 +81,12 @@
 #define LIMIT_FETCH_STALL_MS 30000
 #define LIMIT_FETCH_CONNECT_MS                                                                     \
 	10000 /* name, connection and TLS: a dead source must not hold the next one */
-#define LIMIT_FETCH_FLOOR (4ull << 30) /* a mirror is a guest on somebody's PC: DESIGN section 5   \
-					*/
-#define LIMIT_FETCH_ATTEMPTS 16 /* resumes at one source in one run, while each brings something   \
-				 */
+#define LIMIT_FETCH_FLOOR                                                                          \
+	(4ull << 30) /* a mirror is a guest on somebody's PC: DESIGN section 5                     \
+		      */
+#define LIMIT_FETCH_ATTEMPTS                                                                       \
+	16 /* resumes at one source in one run, while each brings something                        \
+	    */
 
 /* Tasks and events. */
 #define LIMIT_TASK_BYTES 65536
@@ -103,11 +109,12 @@
 #define LIMIT_SAMPLE_BYTES 1048576	/* one canary or clean sample */
 #define LIMIT_SCAN_DEPTH 128		/* folders within each other: descriptors held at once */
 #define LIMIT_SCAN_PATH 16384		/* bytes of one path; deeper trees are told, not followed */
-#define LIMIT_SCAN_FILE (2ull << 30) /* larger files are told, not scanned: clamd stops there too  \
-				      */
-#define LIMIT_QUARANTINE_LIST 1000   /* items told at once */
-#define LIMIT_MWAVLOG 1048576	     /* then mwav.log begins anew; one old file is kept */
-#define LIMIT_RETRY_AFTER_S 3600     /* a receiver may ask for no longer silence */
+#define LIMIT_SCAN_FILE                                                                            \
+	(2ull << 30)		   /* larger files are told, not scanned: clamd stops there too    \
+				    */
+#define LIMIT_QUARANTINE_LIST 1000 /* items told at once */
+#define LIMIT_MWAVLOG 1048576	   /* then mwav.log begins anew; one old file is kept */
+#define LIMIT_RETRY_AFTER_S 3600   /* a receiver may ask for no longer silence */
 
 /* The agent. */
 #define LIMIT_PEM_BYTES 65536	      /* a key, a certificate, or two CAs during a rotation */

@@ -72,6 +72,8 @@ MUST_CHECK enum err pki_identity_read(
     struct pki_identity *out, const uint8_t *p, size_t n, struct fault *f);
 MUST_CHECK enum err pki_spki_sha256(uint8_t out[PKI_SHA256], const uint8_t *p, size_t n,
     struct fault *f); /* of a certificate, CA included */
+MUST_CHECK enum err pki_public_pem(
+    struct buf *out, const uint8_t *cert, size_t n, struct fault *f); /* its key, for sign.h */
 MUST_CHECK enum err pki_key_matches(
     const char *key_pem, const char *cert_pem, struct fault *f); /* ERR_AUTH when they differ */
 MUST_CHECK enum err pki_pem_to_der(

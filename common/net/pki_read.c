@@ -271,6 +271,23 @@ pki_spki_sha256(uint8_t out[PKI_SHA256], const uint8_t *p, size_t n, struct faul
 }
 
 enum err
+pki_public_pem(struct buf *out, const uint8_t *cert, size_t n, struct fault *f)
+{
+	unsigned char text[1024];
+	mbedtls_x509_crt crt;
+	enum err e;
+
+	mbedtls_x509_crt_init(&crt);
+	e = pki_parse_cert(&crt, cert, n, f);
+	if (e == OK && mbedtls_pk_write_pubkey_pem(&crt.pk, text, sizeof(text)) != 0)
+		e = fault_set(f, ERR_PARSE, "the certificate's key cannot be read");
+	if (e == OK)
+		e = buf_puts(out, (const char *)text);
+	mbedtls_x509_crt_free(&crt);
+	return e;
+}
+
+enum err
 pki_key_matches(const char *key_pem, const char *cert_pem, struct fault *f)
 {
 	mbedtls_x509_crt crt;

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "proto/dropped.h"
 #include "proto/enroll.h"
 #include "proto/upload.h"
 
@@ -13,6 +14,7 @@ const struct http_route agent_routes[] = {
 	{ "GET", ENROLL_TASKS_PATH, HTTP_NEED_AGENT, 0, on_pull },
 	{ "POST", ENROLL_TASKS_PATH "/{}/state", HTTP_NEED_AGENT, LIMIT_TASK_BYTES, on_task_state },
 	{ "PUT", ENROLL_TASKS_PATH "/{}/files/{}", HTTP_NEED_AGENT, UPLOAD_PIECE, on_upload },
+	{ "PUT", DROPPED_PATH "/{}", HTTP_NEED_AGENT, UPLOAD_PIECE, on_dropped },
 	{ "POST", ENROLL_PROBE_PATH, HTTP_NEED_AGENT, 1024, on_probe },
 	{ "GET", ENROLL_FEEDS_PATH "policies/*", HTTP_NEED_AGENT, 0, on_feed_file },
 };

@@ -45,10 +45,11 @@ void options_free(struct options *o);
 #define FILE_DB "console.db"
 #define FILE_PORTS "ports.json"
 #define FILE_LOCK "lock"
-#define DIR_POLICIES "policies"	  /* the repository of the feed `policies` */
-#define DIR_ROOTS "roots"	  /* <feed>.json: root.json files handed out with answers */
-#define DIR_OFFLINE "offline"	  /* keys that do not belong on this machine */
-#define DIR_COLLECTED "collected" /* <agent>/<task>/<name>: what collect tasks brought */
+#define DIR_POLICIES "policies"		/* the repository of the feed `policies` */
+#define DIR_ROOTS "roots"		/* <feed>.json: root.json files handed out with answers */
+#define DIR_OFFLINE "offline"		/* keys that do not belong on this machine */
+#define DIR_DROPPED "collected/dropbox" /* <relaying agent>/<name>: nobody vouches for these */
+#define DIR_COLLECTED "collected"	/* <agent>/<task>/<name>: what collect tasks brought */
 #define FEED_POLICIES "policies"
 #define ROLE_AUTHORITY "authority"
 

@@ -99,6 +99,8 @@ MUST_CHECK enum err store_task_cancel(struct db *db, const char *id, int64_t now
  * without a final state. ERR_NOTFOUND. */
 MUST_CHECK enum err store_task_show(
     struct db *db, const char *id, cJSON **out, int64_t *rev, int64_t *open);
+/* ERR_NOTFOUND unless it is a collect task that went to this agent. */
+MUST_CHECK enum err store_task_collects(struct db *db, const char *task, const char *agent);
 MUST_CHECK enum err store_tasks_list(struct db *db, uint64_t limit, cJSON **out);
 /* Deliveries whose task has run out without an outcome become `expired`. */
 MUST_CHECK enum err store_tasks_expire(struct db *db, int64_t now);

@@ -130,6 +130,17 @@ store_pull(struct db *db, const char *agent, int64_t now, struct buf *out)
 }
 
 enum err
+store_task_collects(struct db *db, const char *task, const char *agent)
+{
+	int64_t one;
+
+	return db_number(db, &one,
+	    "SELECT 1 FROM deliveries d JOIN tasks t ON t.id = d.task WHERE d.task = ? AND d.agent "
+	    "= ? AND t.type = 'collect'",
+	    "tt", task, agent);
+}
+
+enum err
 store_delivery_state(struct db *db, const char *task, const char *agent, const struct delivery *d)
 {
 	int64_t n;

@@ -284,7 +284,7 @@ ftp_data_take(struct ftp_data *d)
 
 	if (e == ERR_AGAIN)
 		return;
-	if (e != OK) {
+	if (e != OK || (n == 0 && d->moved < d->announced)) {
 		ftp_data_end(d, FTP_BROKEN);
 		return;
 	}

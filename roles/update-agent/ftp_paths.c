@@ -208,11 +208,12 @@ void
 on_stor(struct ftp_call *c)
 {
 	const char *base;
-	uint64_t rest = c->s->rest;
+	uint64_t rest = c->s->rest, announced = c->s->announced;
 
-	c->s->rest = 0;
+	c->s->rest = c->s->announced = 0;
 	if (!resolve(c, c->arg, c->n))
 		return;
+	c->wish->announced = announced;
 	base = path_base(c->wish->path);
 	if (!c->s->dropbox)
 		ftp_reply(c->s, c->out, R_NO_FILE, "Uploads are not taken here.");

@@ -26,6 +26,7 @@ static void on_noop(struct ftp_call *c);
 static void on_help(struct ftp_call *c);
 static void on_feat(struct ftp_call *c);
 static void on_opts(struct ftp_call *c);
+static void on_allo(struct ftp_call *c);
 static void on_superfluous(struct ftp_call *c);
 
 #define ANY (FTP_NEW | FTP_USER | FTP_READY)
@@ -50,7 +51,7 @@ static const struct ftp_verb {
 	{ "TYPE", FTP_READY, ARG_NEEDED, on_type },
 	{ "MODE", FTP_READY, ARG_NEEDED, on_mode },
 	{ "STRU", FTP_READY, ARG_NEEDED, on_stru },
-	{ "ALLO", FTP_READY, ARG_NEEDED, on_superfluous },
+	{ "ALLO", FTP_READY, ARG_NEEDED, on_allo },
 	{ "PASV", FTP_READY, ARG_NONE, on_pasv },
 	{ "EPSV", FTP_READY, ARG_MAYBE, on_epsv },
 	{ "REST", FTP_READY, ARG_NEEDED, on_rest },
@@ -161,7 +162,7 @@ wish_clear(struct ftp_wish *w)
 	w->want = FTP_NOTHING;
 	w->listing = LISTING_LONG;
 	w->extended = w->ascii = false;
-	w->rest = 0;
+	w->rest = w->announced = 0;
 	w->facts = 0;
 	w->path[0] = w->prefix[0] = '\0';
 }
@@ -344,6 +345,22 @@ static void
 on_noop(struct ftp_call *c)
 {
 	ftp_reply(c->s, c->out, R_OK, "OK.");
+}
+
+/* In stream mode the end of an upload is the end of the connection, which a sender that dies makes
+ * as well. One that said before how long its file is cannot leave a shorter one behind. */
+static void
+on_allo(struct ftp_call *c)
+{
+	const char *end = memchr(c->arg, ' ', c->n); /* RFC 959: "R" and a record size may follow */
+	uint64_t n;
+
+	if (text_u64(c->arg, end != NULL ? (size_t)(end - c->arg) : c->n, INT64_MAX, &n) != OK) {
+		ftp_reply(c->s, c->out, R_BAD_ARGUMENT, "ALLO takes a number of bytes.");
+		return;
+	}
+	c->s->announced = n;
+	ftp_reply(c->s, c->out, R_OK, "An upload shorter than that is not kept.");
 }
 
 static void

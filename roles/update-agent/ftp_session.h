@@ -43,6 +43,7 @@ struct ftp_wish {
 	enum ftp_listing listing;
 	bool extended, ascii;
 	uint64_t rest;
+	uint64_t announced; /* FTP_STORE: a shorter upload is cut; 0: nothing was said */
 	uint8_t facts;
 	char path[FTP_PATH_MAX];
 	char prefix[FTP_PATH_MAX]; /* LISTING_NAMES of a named folder: in front of each name */
@@ -89,9 +90,9 @@ struct ftp_session {
 	enum ftp_want pending;
 	enum ftp_listing listing;
 	bool extended;
-	uint64_t rest;
-	char *cwd;    /* NULL = root; owned */
-	char *target; /* the path of an open FTP_FOLDER or FTP_FACTS wish; owned */
+	uint64_t rest, announced; /* of the next transfer: REST, ALLO */
+	char *cwd;		  /* NULL = root; owned */
+	char *target;		  /* the path of an open FTP_FOLDER or FTP_FACTS wish; owned */
 };
 
 void ftp_session_init(struct ftp_session *s, bool ipv6, bool dropbox);

@@ -250,7 +250,7 @@ upload_opened(void *ctx, enum err e)
 	ftp_conn_enter(c);
 	c->upload = NULL;
 	if (e == OK && c->data != NULL && !c->abort_wanted) {
-		ftp_data_receive(c->data, u, on_data, c);
+		ftp_data_receive(c->data, u, c->announced, on_data, c);
 	} else {
 		upload_drop(u);
 		fail(c, c->abort_wanted ? FTP_ABORTED
@@ -266,6 +266,7 @@ store(struct ftp_conn *c, const struct ftp_wish *w)
 	enum err e = ERR_DENIED;
 
 	c->abort_wanted = false;
+	c->announced = w->announced;
 	if (c->server->box != NULL)
 		e = upload_begin(
 		    &c->upload, c->server->box, &c->peer, path_base(w->path), upload_opened, c);

@@ -11,6 +11,9 @@
 
 #define EXIT_CONFIG 2
 #define EXIT_LEAK 70
+#define METRICS_MS                                                                                 \
+	1000 /* how soon the agent hears of an upload; counters alone: METRICS_IDLE ticks */
+#define METRICS_IDLE 30
 #define GOODBYE_MS 1000
 #define DRAIN_MAX_MS 10000 /* GUIDE of childctl: stop takes ten seconds at most */
 
@@ -19,6 +22,10 @@ struct child {
 	struct childctl *ctl;
 	bool listening, ended;
 	int status;
+	uv_timer_t tick;
+	bool ticking;
+	unsigned ticks;		   /* since the last message */
+	uint64_t uploads, traffic; /* as the agent heard them last */
 };
 
 static enum err
@@ -52,6 +59,9 @@ stop(struct child *c)
 {
 	uint64_t drain = c->serve.options.drain_timeout;
 
+	if (c->ticking)
+		uv_close((uv_handle_t *)&c->tick, NULL);
+	c->ticking = false;
 	serve_stop(&c->serve, drain < DRAIN_MAX_MS ? drain : DRAIN_MAX_MS);
 }
 
@@ -88,32 +98,6 @@ say_failed(struct child *c, const struct fault *f)
 	e = send_message(c, m, e);
 	serve_stop(&c->serve, 0);
 	return e;
-}
-
-static enum err
-on_config(struct child *c, cJSON *message)
-{
-	struct serve *s = &c->serve;
-	struct fault f = { 0 };
-	cJSON *options;
-	bool poll = false; /* origin: somebody else publishes into the folder */
-	enum err e = json_get_object(message, "options", &options, &f);
-
-	if (e == OK)
-		e = json_opt_bool(message, "poll", false, &poll, &f);
-
-	if (e == OK)
-		e = options_from_json(&s->options, &s->conf, options, &f);
-	if (e == OK && log_init("atalaia-update-agent", s->options.log) != OK)
-		e = fault_set(&f, ERR_INVAL, "[update-agent] log is not a log level");
-	if (e == OK)
-		e = serve_prepare(s, &f);
-	if (e == OK)
-		e = serve_listen(s, poll, &f);
-	if (e != OK)
-		return say_failed(c, &f);
-	c->listening = true;
-	return say_ready(c);
 }
 
 static enum err
@@ -170,14 +154,74 @@ add_http(cJSON *m, const struct serve *s)
 }
 
 static enum err
-on_status(struct child *c)
+say_counters(struct child *c, const char *type)
 {
-	cJSON *m = childctl_new("status");
+	cJSON *m = childctl_new(type);
 	enum err e = m != NULL ? add_ftp(m, &c->serve) : ERR_NOMEM;
 
 	if (e == OK)
 		e = add_http(m, &c->serve);
 	return send_message(c, m, e);
+}
+
+/* What an idle mirror would say is what the agent knows: nothing is sent. */
+static void
+on_tick(uv_timer_t *t)
+{
+	struct child *c = t->data;
+	struct serve *s = &c->serve;
+	struct ftp_stats st = ftp_server_stats(s->ftp);
+	struct versions_stats v = versions_stats(s->versions);
+	uint64_t uploads = s->box != NULL ? dropbox_received(s->box) : 0;
+	uint64_t traffic = st.commands + st.accepted + v.requests +
+			   (s->http != NULL ? http_files_stats(s->http).requests : 0);
+
+	c->ticks++;
+	if (s->stopped)
+		return;
+	if (uploads == c->uploads && (traffic == c->traffic || c->ticks < METRICS_IDLE))
+		return;
+	if (say_counters(c, "metrics") != OK)
+		log_debug("metrics", "sent=no");
+	c->uploads = uploads;
+	c->traffic = traffic;
+	c->ticks = 0;
+}
+
+static void
+start_ticking(struct child *c)
+{
+	(void)uv_timer_init(&c->serve.loop, &c->tick);
+	c->tick.data = c;
+	c->ticking = true;
+	(void)uv_timer_start(&c->tick, on_tick, METRICS_MS, METRICS_MS);
+}
+
+static enum err
+on_config(struct child *c, cJSON *message)
+{
+	struct serve *s = &c->serve;
+	struct fault f = { 0 };
+	cJSON *options;
+	bool poll = false; /* origin: somebody else publishes into the folder */
+	enum err e = json_get_object(message, "options", &options, &f);
+
+	if (e == OK)
+		e = json_opt_bool(message, "poll", false, &poll, &f);
+
+	if (e == OK)
+		e = options_from_json(&s->options, &s->conf, options, &f);
+	if (e == OK && log_init("atalaia-update-agent", s->options.log) != OK)
+		e = fault_set(&f, ERR_INVAL, "[update-agent] log is not a log level");
+	if (e == OK)
+		e = serve_prepare(s, &f);
+	if (e == OK)
+		e = serve_listen(s, poll, &f);
+	if (e != OK)
+		return say_failed(c, &f);
+	c->listening = true;
+	start_ticking(c);
+	return say_ready(c);
 }
 
 static enum err
@@ -196,7 +240,7 @@ on_message(void *ctx, const char *type, cJSON *message)
 	if (strcmp(type, "changed") == 0)
 		versions_refresh(c->serve.versions);
 	else if (strcmp(type, "status") == 0)
-		return on_status(c);
+		return say_counters(c, "status");
 	return OK;
 }
 

@@ -137,6 +137,19 @@ def test_vanishing_and_aborting_senders_leave_nothing(procs, bin_dir, tmp_path, 
     wait_for(lambda: list(box.iterdir()) == [], 5, "nothing left")
 
 
+def test_an_announced_upload_that_is_cut_is_not_kept(procs, bin_dir, tmp_path, box):
+    """The end of a connection is the end of a file, unless ALLO said how long it is."""
+    m = start(procs, bin_dir, tmp_path, box)
+    with m.raw() as r:
+        assert r.ask("ALLO 1000").startswith("200")
+        assert store(r, "/incoming/x", b"x" * 999).startswith("426")
+        assert store(r, "/incoming/x", b"x" * 999).startswith("226")     # it was for one upload
+        assert r.ask("ALLO 1000 R 10").startswith("200")
+        assert store(r, "/incoming/y", b"y" * 1000).startswith("226")
+        assert r.ask("ALLO many").startswith("501")
+    wait_for(lambda: sorted(p.stat().st_size for p in box.iterdir()) == [999, 1000], 5, "two whole ones")
+
+
 def test_leftovers_of_an_earlier_run_go(procs, bin_dir, tmp_path, box):
     (box / ".part-0123456789abcdef").write_text("cut")
     (box / "kept").write_text("kept")

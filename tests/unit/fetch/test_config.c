@@ -7,8 +7,8 @@
 
 #include <stdio.h>
 
-#define SET \
-	"\"type\":\"config\",\"mode\":\"set\",\"feed\":\"signatures\",\"state\":\"/s/feeds/" \
+#define SET                                                                                        \
+	"\"type\":\"config\",\"mode\":\"set\",\"feed\":\"signatures\",\"state\":\"/s/feeds/"       \
 	"signatures\","
 #define SRC "\"sources\":[{\"name\":\"b\",\"url\":\"ftp://127.0.1.2:2021/signatures/\"}]"
 
@@ -43,6 +43,34 @@ a_set_has_defaults(void **state)
 	fetch_config_free(c);
 }
 
+#define SEND "{\"type\":\"config\",\"mode\":\"send\",\"file\":\"/s/box/x\",\"name\":\"mwav.log\","
+#define BOX "\"sources\":[{\"name\":\"b\",\"url\":\"ftp://127.0.1.2:2021/incoming\"}]"
+
+static void
+sending_takes_a_file_and_ftp_only(void **state)
+{
+	static const char *const bad[] = {
+		"{\"type\":\"config\",\"mode\":\"send\",\"name\":\"x\"," BOX "}",
+		"{\"type\":\"config\",\"mode\":\"send\",\"file\":\"x\",\"name\":\"x\"," BOX "}",
+		"{\"type\":\"config\",\"mode\":\"send\",\"file\":\"/x\",\"name\":\"a/b\"," BOX "}",
+		SEND "\"sources\":[{\"name\":\"b\",\"url\":\"http://h/incoming\"}]}",
+		SEND "\"feed\":\"signatures\"," BOX "}",
+	};
+	struct fetch_config *c;
+	struct fault f;
+
+	assert_int_equal(read_text(SEND "\"rate_limit\":9," BOX "}", &c, &f), OK);
+	assert_int_equal(c->mode, FETCH_SEND);
+	assert_string_equal(c->file, "/s/box/x");
+	assert_string_equal(c->name, "mwav.log");
+	assert_int_equal(c->rate_limit, 9);
+	fetch_config_free(c);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_not_equal(read_text(bad[i], &c, &f), OK);
+		assert_true(fault_text(&f)[0] != '\0');
+	}
+}
+
 static void
 a_mirror_takes_everything(void **state)
 {
@@ -71,7 +99,8 @@ a_mirror_takes_everything(void **state)
 static void
 mistakes_are_named(void **state)
 {
-	static const struct { const char *text, *word;
+	static const struct {
+		const char *text, *word;
 	} bad[] = {
 		{ "{\"type\":\"config\"}", "mode" },
 		{ "{" SET SRC ",\"mode2\":1}", "mode2" },
@@ -132,6 +161,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_set_has_defaults),
+		cmocka_unit_test(sending_takes_a_file_and_ftp_only),
 		cmocka_unit_test(a_mirror_takes_everything),
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(refused_sets_are_known_by_hash),

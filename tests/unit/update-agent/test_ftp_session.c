@@ -160,8 +160,11 @@ static const struct golden table[] = {
 	       "folder.\r\n" PASV_OUT "<STORE incoming/y>\n" MOVED PASV_OUT GONE GONE GONE GONE GONE
 	       "<LIST incoming>\n" MOVED GONE GONE },
 	{ "quotes are doubled", false, false, LOGIN "CWD a\"b\r\n", IN "<FOLDER a\"b>\n" GONE },
-	{ "allo", false, false, LOGIN "ALLO 5\r\nALLO\r\nHELP RETR\r\n",
-	    IN "202 Not needed here.\r\n501 ALLO needs an argument.\r\n214-These commands are "
+	{ "allo", false, false, LOGIN "ALLO 5\r\nALLO 5 R 3\r\nALLO x\r\nALLO\r\nHELP RETR\r\n",
+	    IN "200 An upload shorter than that is not kept.\r\n200 An upload shorter than that is "
+	       "not "
+	       "kept.\r\n501 ALLO takes a number of bytes.\r\n501 ALLO needs an "
+	       "argument.\r\n214-These commands are "
 	       "offered:\r\n"
 	       " USER PASS ACCT QUIT NOOP SYST FEAT HELP\r\n OPTS TYPE MODE STRU ALLO PASV EPSV "
 	       "REST\r\n"
