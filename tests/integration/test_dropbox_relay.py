@@ -58,7 +58,8 @@ def world():
             f.start_agent(host)
         for host in (f.server, f.branch):
             wait_for(lambda h=host: status(h)["update_agent"]["serving"], 20, "the role serves")
-        wait_for(lambda: "heard" in json.dumps(status(f.workstation)), 20, "the workstation's way to tasks")
+        wait_for(lambda: '"task_port":0' not in f.console_run("agents", "--json").stdout.replace(" ", ""),
+                 30, "everybody's task port at the console")
         yield f
     finally:
         f.stop()
