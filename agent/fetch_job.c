@@ -252,6 +252,8 @@ build_config(cJSON *m, const struct fetch_order *o, bool confined)
 		e = json_add_u64(m, "rate_limit", o->rate_limit);
 	if (e == OK && o->current != 0)
 		e = json_add_u64(m, "current", o->current);
+	if (e == OK && o->inspect)
+		e = json_add_bool(m, "inspect", true);
 	if (e == OK)
 		e = add_reject(m, o);
 	if (e == OK)

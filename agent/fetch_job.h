@@ -56,6 +56,7 @@ struct fetch_order {
 	size_t timestamp_len;
 	const char *delta; /* "prefer", "require", "off" */
 	uint64_t rate_limit, current, disk_floor;
+	bool inspect;		   /* set: read the active set again now, not only once a day */
 	const char *const *reject; /* hashes of refused sets */
 	size_t n_reject;
 	const char *proxy;

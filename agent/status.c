@@ -201,6 +201,8 @@ feed_json(const struct update_view *v)
 	if (e == OK)
 		e = add_time(o, "last_try", v->last_try);
 	if (e == OK)
+		e = json_add_u64(o, "last_errors", v->last_errors);
+	if (e == OK)
 		e = json_add_bool(o, "stale", v->stale);
 	if (e == OK)
 		e = add_text(o, "watching", v->watching);

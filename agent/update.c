@@ -475,6 +475,7 @@ updates_view(struct updates *u, size_t i, struct update_view *v)
 	v->last_source = fd->last_source;
 	v->stale = fd->stale;
 	v->last_try = fd->last_try;
+	v->last_errors = fd->last_errors;
 	v->next_ms = fd->state == FLOW_IDLE && fd->timer_at > now ? fd->timer_at - now : 0;
 	v->offered = fd->offered;
 	v->runs = fd->runs;

@@ -61,6 +61,7 @@ struct update_view {
 	const char *last_source;
 	bool stale;
 	int64_t last_try;	 /* wall ms */
+	uint64_t last_errors;	 /* refused or failed in the last run, however it ended */
 	uint64_t next_ms;	 /* until the next check, 0 = unknown */
 	uint64_t offered;	 /* newest version that was verified or refused */
 	struct source_plan plan; /* for downloads, now */

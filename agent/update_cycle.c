@@ -82,6 +82,8 @@ feed_finish(struct feed *fd, const char *word, const char *why)
 	(void)snprintf(fd->last_word, sizeof fd->last_word, "%s", word);
 	(void)snprintf(fd->last_why, sizeof fd->last_why, "%s", why);
 	(void)snprintf(fd->last_source, sizeof fd->last_source, "%s", fd->result.source);
+	if (!fd->rechecking) /* a proof asks no source */
+		fd->last_errors = fd->result.n_errors;
 	fd->runs++;
 	fd->failures += failed;
 	log_info("update.run", "feed=%s outcome=%s version=%llu source=%s why=%s", fd->name, word,
@@ -375,6 +377,18 @@ take_staged(struct feed *fd)
 	feed_input(fd, FLOW_STAGED);
 }
 
+/* A damaged set that was mended where it lies has not been loaded by the engine as it is now. */
+static void
+note_damage(struct feed *fd, const struct fetch_result *r)
+{
+	if (r->outcome != FETCH_CURRENT && r->outcome != FETCH_UPDATED)
+		return;
+	fd->inspected = true;
+	for (size_t i = 0; r->outcome == FETCH_CURRENT && i < r->n_errors; i++)
+		if (r->errors[i].source[0] == '\0' && strcmp(r->errors[i].rule, "damaged") == 0)
+			fd->facts.unproved = true;
+}
+
 static void
 fetched(void *ctx, const struct fetch_result *r)
 {
@@ -388,6 +402,7 @@ fetched(void *ctx, const struct fetch_result *r)
 	fd->refused_files += r->n_errors;
 	report_refused_files(fd->agent, fd->name, r, &fd->refused_sum);
 	note_trouble(fd, r);
+	note_damage(fd, r);
 	feed_save(fd);
 	if (fd->canceled || r->outcome == FETCH_CANCELED)
 		end_run(fd, "canceled", "stopped on request");
@@ -432,6 +447,7 @@ fill_order(
 	o->delta = policy_string(p, "update.delta");
 	o->rate_limit = policy_size(p, "update.rate_limit");
 	o->current = fd->facts.version;
+	o->inspect = !fd->inspected;
 	o->disk_floor = fd->agent->conf->disk_floor;
 	o->proxy = fd->agent->conf->proxy;
 	for (size_t i = 0; i < fd->facts.n_rejected; i++)

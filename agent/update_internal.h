@@ -50,6 +50,7 @@ struct feed {
 	bool recheck_wanted;	     /* the engine came back while a run was under way */
 	bool rechecking;	     /* the active set is proved once more, nothing is new */
 	bool switching;		     /* by a pin, not by a download */
+	bool inspected;		     /* the active set was read since this agent started */
 	bool canceled, stale, again; /* again: asked for while it was running */
 	enum update_reason again_reason;
 	char told[32];	      /* reason of the trouble that was told, "" = none */
@@ -57,7 +58,7 @@ struct feed {
 	char last_word[16], last_why[400], last_source[SOURCE_NAME];
 	int64_t last_try;
 	uint64_t offered, held; /* newest set seen; timestamp held when the run began */
-	uint64_t runs, failures, refused_files;
+	uint64_t runs, failures, refused_files, last_errors;
 	uint64_t gate_started;
 	bool started, closing;
 	int handles;

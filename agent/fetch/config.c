@@ -14,7 +14,7 @@
 
 static const char *const members[] = { "type", "mode", "feed", "state", "root", "work", "root_json",
 	"sources", "timestamp", "delta", "rate_limit", "current", "reject", "keep", "grace_s",
-	"disk_floor", "proxy", "stall_ms", "require_confinement", NULL };
+	"disk_floor", "proxy", "stall_ms", "require_confinement", "inspect", NULL };
 static const char *const send_members[] = { "type", "mode", "file", "name", "sources", "rate_limit",
 	"proxy", "stall_ms", "require_confinement", NULL };
 static const char *const source_members[] = { "name", "url", NULL };
@@ -202,6 +202,8 @@ read_numbers(struct fetch_config *c, const cJSON *m, struct fault *f)
 		e = json_opt_u64(m, "stall_ms", 3600000, LIMIT_FETCH_STALL_MS, &c->stall_ms, f);
 	if (e == OK)
 		e = json_opt_bool(m, "require_confinement", false, &c->require_confinement, f);
+	if (e == OK)
+		e = json_opt_bool(m, "inspect", false, &c->inspect, f);
 	c->keep = (uint32_t)(keep < least ? least : keep);
 	return e;
 }

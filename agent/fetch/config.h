@@ -42,6 +42,7 @@ struct fetch_config {
 	char *proxy;	     /* NULL: none, and the environment is not asked */
 	uint64_t stall_ms;   /* a transfer slower than LIMIT_FETCH_SLOW for so long is ended */
 	bool require_confinement;
+	bool inspect; /* read all that is held now, not only once a day */
 };
 
 /* ERR_INVAL or ERR_PARSE with a sentence that names the member. Unknown members are refused. */

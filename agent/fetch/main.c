@@ -120,7 +120,7 @@ on_job_done(uv_work_t *w, int canceled)
 	else if (p->link_lost)
 		cJSON_Delete(m);
 	job_end(&p->job);
-	finish(p, outcome_exit(p->report.outcome));
+	finish(p, report_exit(&p->report));
 }
 
 static enum err
@@ -260,8 +260,8 @@ usage(FILE *out, int status)
 	    "usage: atalaia-fetch [--help | --version]\n"
 	    "The agent starts it and speaks its protocol over stdin and stdout: one JSON object a\n"
 	    "line, a `config` first; `result` is the last answer. Logs go to stderr.\n"
-	    "Exit status: 0 updated, current or sent, 1 failed, waiting or stopped, 2 "
-	    "configuration.\n",
+	    "Exit status: 0 updated, current or sent, 1 failed, waiting or stopped, 2 configuration,\n"
+	    "3 updated or current although a source was refused or failed on the way.\n",
 	    out);
 	return status;
 }

@@ -85,7 +85,7 @@ get_content(struct job *j, const struct served *s, struct fault *f)
 	const struct entry **list = missing(j, s, ENTRY_SET, &n);
 	char published[OBJECT_PATH];
 	bool had = file_join(published, sizeof published, s->metadata, "timestamp.json") == OK &&
-	    file_exists(published);
+		   file_exists(published);
 	enum err e = list != NULL ? job_obtain(j, list, n, had, f) : ERR_NOMEM;
 
 	free(list);
@@ -93,8 +93,8 @@ get_content(struct job *j, const struct served *s, struct fault *f)
 }
 
 static enum err
-publish_kind(struct job *j, const struct served *s, enum entry_kind kind, bool *changed,
-    struct fault *f)
+publish_kind(
+    struct job *j, const struct served *s, enum entry_kind kind, bool *changed, struct fault *f)
 {
 	size_t n, done = 0;
 	const struct entry **list = missing(j, s, kind, &n);
@@ -166,7 +166,7 @@ sync_with(struct job *j, struct served *s, struct fault *f)
 	if (e == OK)
 		retention_run(s, j->config->keep, j->config->grace_s);
 	if (e == OK)
-		scrub_done(j);
+		scrub_done(j, false);
 	if (e == OK)
 		j->report->outcome = changed ? OUTCOME_UPDATED : OUTCOME_CURRENT;
 	return e;

@@ -195,7 +195,11 @@ outcome_word(enum outcome o)
 }
 
 int
-outcome_exit(enum outcome o)
+report_exit(const struct report *r)
 {
-	return o == OUTCOME_UPDATED || o == OUTCOME_CURRENT || o == OUTCOME_SENT ? 0 : 1;
+	if (r->outcome == OUTCOME_SENT)
+		return 0;
+	if (r->outcome != OUTCOME_UPDATED && r->outcome != OUTCOME_CURRENT)
+		return 1;
+	return r->error_count == 0 ? 0 : 3;
 }

@@ -5,12 +5,16 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "update/set.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define EVERY_S 86400
+#define DEPTH_MAX 70 /* folders of a set: a target path has at most 64 parts */
 
 static bool
 stamp(const struct job *j, const char *name, struct timespec *at)
@@ -40,15 +44,19 @@ static bool
 touched(const struct stat *st, const struct timespec *seen)
 {
 	return st->st_ctim.tv_sec > seen->tv_sec ||
-	    (st->st_ctim.tv_sec == seen->tv_sec && st->st_ctim.tv_nsec >= seen->tv_nsec);
+	       (st->st_ctim.tv_sec == seen->tv_sec && st->st_ctim.tv_nsec >= seen->tv_nsec);
 }
 
 static enum err
 check(struct job *j, struct served *s, const struct entry *e, const char *path, struct fault *f)
 {
 	struct tuf_failure why;
-	struct refusal r = { .source = "", .file = e->path, .rule = "damaged", .error = ERR_VERIFY,
-		.expected = why.expected, .got = why.got,
+	struct refusal r = { .source = "",
+		.file = e->path,
+		.rule = "damaged",
+		.error = ERR_VERIFY,
+		.expected = why.expected,
+		.got = why.got,
 		.text = "the served file was damaged on this PC; it is had again" };
 	enum err k = objects_check(path, e, &j->cancel, &why);
 
@@ -63,14 +71,23 @@ check(struct job *j, struct served *s, const struct entry *e, const char *path, 
 	return OK;
 }
 
+/* Is it time to read everything? *seen is the end of the last run. */
+static bool
+is_due(const struct job *j, struct timespec *seen)
+{
+	struct timespec all = { 0 };
+	bool have_seen = stamp(j, "seen", seen);
+
+	return j->config->inspect || !stamp(j, "scrubbed", &all) || !have_seen ||
+	       seen->tv_sec - all.tv_sec >= EVERY_S || all.tv_sec > seen->tv_sec;
+}
+
 enum err
 scrub_run(struct job *j, struct served *s, struct fault *f)
 {
-	struct timespec seen = { 0 }, all = { 0 };
+	struct timespec seen = { 0 };
 	struct stat st;
-	bool have_seen = stamp(j, "seen", &seen);
-	bool every = !stamp(j, "scrubbed", &all) || !have_seen ||
-	    seen.tv_sec - all.tv_sec >= EVERY_S || all.tv_sec > seen.tv_sec;
+	bool every = is_due(j, &seen);
 	enum err e = OK;
 
 	for (size_t i = 0; e == OK && i < j->catalog.count; i++) {
@@ -88,8 +105,87 @@ scrub_run(struct job *j, struct served *s, struct fault *f)
 	return e;
 }
 
-void
-scrub_done(const struct job *j)
+/* Was anything below this folder touched? What cannot be looked at counts as touched. */
+static bool
+tree_touched(const char *folder, const struct timespec *seen, unsigned depth)
 {
+	char path[OBJECT_PATH];
+	DIR *dir = depth < DEPTH_MAX ? opendir(folder) : NULL;
+	struct dirent *d;
+	struct stat st;
+	bool found = dir == NULL;
+
+	while (!found && (d = readdir(dir)) != NULL) {
+		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			continue;
+		if (file_join(path, sizeof path, folder, d->d_name) != OK || lstat(path, &st) != 0)
+			found = true;
+		else
+			found = S_ISDIR(st.st_mode) ? tree_touched(path, seen, depth + 1)
+						    : touched(&st, seen);
+	}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return found;
+}
+
+static bool
+set_touched(const struct job *j, uint64_t version, const struct timespec *seen)
+{
+	char path[OBJECT_PATH];
+	int n = snprintf(
+	    path, sizeof path, "%s/sets/%llu", j->config->state, (unsigned long long)version);
+
+	if (n < 0 || (size_t)n + sizeof ".meta" > sizeof path || tree_touched(path, seen, 0))
+		return true;
+	memcpy(path + n, ".meta", sizeof ".meta");
+	return tree_touched(path, seen, 0);
+}
+
+enum err
+scrub_set(struct job *j, uint64_t version, bool *sound, struct fault *f)
+{
+	struct timespec seen = { 0 };
+	struct fault why = { 0 };
+	bool every = is_due(j, &seen);
+	enum err e;
+
+	*sound = true;
+	if (!every && !set_touched(j, version, &seen))
+		return OK;
+	e = set_check(j->config->state, version, &why);
+	if (e == OK) {
+		if (every)
+			set_stamp(j, "scrubbed");
+		return OK;
+	}
+	if (e == ERR_NOMEM || e == ERR_CANCELED)
+		return fault_set(f, e, "%s", fault_text(&why));
+	*sound = false; /* a disk that cannot read is damage, too */
+	scrub_report(j, fault_text(&why));
+	return OK;
+}
+
+void
+scrub_report(struct job *j, const char *why)
+{
+	const char *at = strstr(why, "/sets/");
+	char file[128] = "", text[300];
+	struct refusal r = {
+		.source = "", .file = file, .rule = "damaged", .error = ERR_VERIFY, .text = text
+	};
+
+	if (at != NULL)
+		(void)snprintf(file, sizeof file, "%.*s", (int)strcspn(at + 1, " "), at + 1);
+	(void)snprintf(text, sizeof text, "a kept set was damaged on this PC and is had again: %s",
+	    at != NULL ? at + 1 : why);
+	report_refuse(j->report, &r);
+}
+
+void
+scrub_done(const struct job *j, bool all_read)
+{
+	if (all_read)
+		set_stamp(j, "scrubbed");
 	set_stamp(j, "seen");
 }

@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include "memo.h"
+#include "scrub.h"
 
 #include "base/log.h"
 #include "base/text.h"
@@ -13,10 +14,62 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Content of kept sets that was asked for and read again: once in a run. */
+struct sounded {
+	struct sounding {
+		uint8_t sha256[SHA_LEN];
+		bool right;
+	} * list;
+	size_t count, cap;
+};
+
+static void
+remember(struct sounded *s, const uint8_t sha256[SHA_LEN], bool right)
+{
+	if (s->count == s->cap) {
+		size_t cap = s->cap == 0 ? 32 : s->cap * 2;
+		void *p = realloc(s->list, cap * sizeof *s->list);
+
+		if (p == NULL)
+			return; /* then it is read once more */
+		s->list = p;
+		s->cap = cap;
+	}
+	memcpy(s->list[s->count].sha256, sha256, SHA_LEN);
+	s->list[s->count++].right = right;
+}
+
+/* A file that rotted is not held: as the base of a delta it would spoil the result, as an unchanged
+ * file it would be missed when the set is built. */
+static bool
+is_right(struct job *j, const uint8_t sha256[SHA_LEN], const char *path)
+{
+	struct sounded *s = j->mode;
+	struct entry e = { .path = (char *)(uintptr_t)path };
+	struct tuf_failure why;
+	enum err r;
+
+	for (size_t i = 0; i < s->count; i++)
+		if (memcmp(s->list[i].sha256, sha256, SHA_LEN) == 0)
+			return s->list[i].right;
+	memcpy(e.sha256, sha256, SHA_LEN);
+	r = file_size(path, &e.length);
+	if (r == OK)
+		r = objects_check(path, &e, &j->cancel, &why);
+	if (r == ERR_CANCELED)
+		return false;
+	if (r != OK)
+		scrub_report(j, path);
+	remember(s, sha256, r == OK);
+	return r == OK;
+}
+
 static enum err
 find_in_sets(struct job *j, const uint8_t sha256[SHA_LEN], char *path, size_t size)
 {
-	return set_find(j->config->state, sha256, SET_ANY_SIZE, path, size, NULL);
+	enum err e = set_find(j->config->state, sha256, SET_ANY_SIZE, path, size, NULL);
+
+	return e == OK && !is_right(j, sha256, path) ? ERR_NOTFOUND : e;
 }
 
 /* The catalog's entries that are content. The caller frees. */
@@ -62,7 +115,7 @@ refused_before(struct job *j, const uint8_t identity[SHA_LEN], struct fault *f)
 
 /* Is the version staged or active already? Its manifest says whether it is of these targets. */
 static enum err
-already_there(struct job *j, bool *there, struct fault *f)
+already_there(struct job *j, bool *there, bool *damaged, struct fault *f)
 {
 	uint8_t identity[SHA_LEN], listed[SHA_LEN], built[SHA_LEN];
 	uint64_t v = j->report->version;
@@ -78,7 +131,10 @@ already_there(struct job *j, bool *there, struct fault *f)
 	if (set_identity(j->config->state, v, identity, NULL) != OK ||
 	    memo_read(&j->objects, listed, built) != OK || memcmp(identity, built, SHA_LEN) != 0)
 		return OK;
-	*there = true;
+	e = scrub_set(j, v, there, f);
+	*damaged = e == OK && !*there;
+	if (e != OK || *damaged)
+		return e;
 	return fill_report(
 	    j, identity, v == j->config->current ? OUTCOME_CURRENT : OUTCOME_UPDATED);
 }
@@ -88,9 +144,14 @@ static enum err
 not_backwards(struct job *j, uint64_t trusted_before, struct fault *f)
 {
 	char want[32], got[32];
-	struct refusal r = { .source = j->report->source, .url = j->report->url,
-		.file = "targets.json", .rule = "rollback", .expected = want, .got = got,
-		.error = ERR_ROLLBACK, .text = "the feed is older than the active set" };
+	struct refusal r = { .source = j->report->source,
+		.url = j->report->url,
+		.file = "targets.json",
+		.rule = "rollback",
+		.expected = want,
+		.got = got,
+		.error = ERR_ROLLBACK,
+		.text = "the feed is older than the active set" };
 
 	if (trusted_before != 0 || j->report->version >= j->config->current)
 		return OK;
@@ -105,8 +166,9 @@ name_sources(struct job *j, const struct entry *const *list, struct set_file *fi
     char (*paths)[OBJECT_PATH], size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		files[i] = (struct set_file){ .path = list[i]->path, .size = list[i]->length,
-			.pack = list[i]->pack };
+		files[i] = (struct set_file){
+			.path = list[i]->path, .size = list[i]->length, .pack = list[i]->pack
+		};
 		memcpy(files[i].sha256, list[i]->sha256, SET_SHA);
 		if (!objects_have(&j->objects, list[i]->sha256))
 			continue;
@@ -121,8 +183,11 @@ stage(struct job *j, const struct entry *const *list, size_t n, struct fault *f)
 {
 	struct set_file *files = calloc(n + 1, sizeof *files);
 	char(*paths)[OBJECT_PATH] = calloc(n + 1, sizeof *paths);
-	struct set_build b = { .feed_dir = j->config->state, .version = j->report->version,
-		.files = files, .count = n, .cancel = &j->cancel };
+	struct set_build b = { .feed_dir = j->config->state,
+		.version = j->report->version,
+		.files = files,
+		.count = n,
+		.cancel = &j->cancel };
 	uint8_t listed[SHA_LEN];
 	enum err e =
 	    files != NULL && paths != NULL ? name_sources(j, list, files, paths, n) : ERR_NOMEM;
@@ -159,13 +224,14 @@ after_bad_stage(struct job *j, enum err e, struct fault *f)
 	return e;
 }
 
+/* A damaged set is no update: `delta = require` does not keep it damaged. */
 static enum err
-obtain_and_stage(struct job *j, struct fault *f)
+obtain_and_stage(struct job *j, bool damaged, struct fault *f)
 {
 	size_t n;
 	uint64_t version;
 	const struct entry **list = content(&j->catalog, &n);
-	bool had_set = set_current(j->config->state, &version, NULL) == OK;
+	bool had_set = !damaged && set_current(j->config->state, &version, NULL) == OK;
 	enum err e = list != NULL ? OK : ERR_NOMEM;
 
 	if (e == OK)
@@ -187,15 +253,13 @@ tidy(struct job *j, const struct catalog *keep, struct fault *f)
 	return e == OK ? set_prune(c->state, c->keep, protect, 2, f) : e;
 }
 
-enum err
-job_set(struct job *j, struct fault *f)
+static enum err
+update_set(struct job *j, struct fault *f)
 {
 	uint64_t trusted_before = tuf_version(j->tuf, "targets");
-	bool there = false;
-	enum err e;
+	bool there = false, damaged = false;
+	enum err e = set_clean(j->config->state, f);
 
-	j->find_held = find_in_sets;
-	e = set_clean(j->config->state, f);
 	if (e == OK)
 		e = job_refresh(j, f);
 	if (e == OK)
@@ -203,13 +267,29 @@ job_set(struct job *j, struct fault *f)
 	if (e == OK)
 		e = job_list(j, f);
 	if (e == OK)
-		e = already_there(j, &there, f);
+		e = already_there(j, &there, &damaged, f);
 	if (e == OK && !there) {
 		e = objects_sweep(&j->objects, &j->catalog, f);
 		if (e == OK)
-			e = obtain_and_stage(j, f);
+			e = obtain_and_stage(j, damaged, f);
 	}
 	if (e == OK)
 		e = tidy(j, NULL, f);
+	if (e == OK)
+		scrub_done(j, !there); /* a set that is built is hashed */
+	return e;
+}
+
+enum err
+job_set(struct job *j, struct fault *f)
+{
+	struct sounded read = { 0 };
+	enum err e;
+
+	j->find_held = find_in_sets;
+	j->mode = &read;
+	e = update_set(j, f);
+	free(read.list);
+	j->mode = NULL;
 	return e;
 }

@@ -112,25 +112,6 @@ file_sync_dir(const char *path, struct fault *f)
 	return e == OK ? OK : fault_set(f, e, "cannot sync folder %s: %s", path, err_text(e));
 }
 
-enum err
-file_exchange(const char *a, const char *b, struct fault *f)
-{
-	const char *slash = strrchr(b, '/');
-	char folder[PATH_MAX];
-
-	if (slash == NULL || (size_t)(slash - b) >= sizeof folder)
-		return fault_set(f, ERR_INVAL, "%s is not a whole path", b);
-	memcpy(folder, b, (size_t)(slash - b));
-	folder[slash - b] = '\0';
-	if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) != 0) {
-		if (errno == EINVAL || errno == ENOSYS)
-			return fault_set(f, ERR_UNSUPPORTED,
-			    "this file system cannot exchange %s and %s", a, b);
-		return fault_sys(f, errno, "cannot exchange %s and %s", a, b);
-	}
-	return file_sync_dir(folder, f);
-}
-
 /* Writes the content to the new file tmp. */
 static enum err
 write_new(int dirfd, const char *tmp, const void *p, size_t n, unsigned mode, struct fault *f)

@@ -16,17 +16,14 @@ MUST_CHECK enum err file_read(const char *path, struct buf *out, struct fault *f
 MUST_CHECK enum err file_read_at(int dirfd, const char *name, struct buf *out, struct fault *f);
 /* Temporary name in the same folder, write, fsync, rename over the name, fsync of the folder.
  * On any error the old file stands. */
-MUST_CHECK enum err file_replace(const char *path, const void *p, size_t n, unsigned mode,
-    struct fault *f);
+MUST_CHECK enum err file_replace(
+    const char *path, const void *p, size_t n, unsigned mode, struct fault *f);
 /* Same without the fsync of the folder: the caller syncs once for a batch. */
-MUST_CHECK enum err file_replace_at(int dirfd, const char *name, const void *p, size_t n,
-    unsigned mode, struct fault *f);
+MUST_CHECK enum err file_replace_at(
+    int dirfd, const char *name, const void *p, size_t n, unsigned mode, struct fault *f);
 MUST_CHECK enum err file_write_all(int fd, const void *p, size_t n); /* EINTR, short writes */
-MUST_CHECK enum err file_sync(int fd);                               /* fsync, EINTR */
+MUST_CHECK enum err file_sync(int fd);				     /* fsync, EINTR */
 MUST_CHECK enum err file_sync_dir(const char *path, struct fault *f);
-/* Two names of one folder (files or folders) change places in one step, then the folder is fsynced.
- * ERR_UNSUPPORTED where the file system cannot do it; nothing has changed then. */
-MUST_CHECK enum err file_exchange(const char *a, const char *b, struct fault *f);
 MUST_CHECK enum err file_make_dirs(const char *path, unsigned mode, struct fault *f);
 /* Removes a tree without following links; absent is OK. */
 MUST_CHECK enum err file_remove_tree(int dirfd, const char *name, struct fault *f);
@@ -40,7 +37,7 @@ MUST_CHECK enum err file_join(char *dst, size_t size, const char *dir, const cha
 MUST_CHECK enum err file_lock(const char *path, int *fd, struct fault *f);
 
 /* Bytes free for this user, and the size of the file system. */
-MUST_CHECK enum err file_disk(const char *path, uint64_t *free_bytes, uint64_t *total_bytes,
-    struct fault *f);
+MUST_CHECK enum err file_disk(
+    const char *path, uint64_t *free_bytes, uint64_t *total_bytes, struct fault *f);
 
 #endif

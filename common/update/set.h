@@ -21,7 +21,7 @@
 
 /* One target that belongs to the set, content verified by the caller. */
 struct set_file {
-	const char *path;     /* target path; a pack unpacks into the folder of its own path */
+	const char *path; /* target path; a pack unpacks into the folder of its own path */
 	const char
 	    *source; /* verified file to link or copy; NULL: it is in a kept set (set_find) */
 	uint64_t size;
@@ -37,14 +37,15 @@ struct set_build {
 	const atomic_bool *cancel; /* NULL, or: ERR_CANCELED soon after it becomes true */
 	/* answers */
 	uint8_t manifest_sha256[SET_SHA]; /* the set's identity: rejected.json speaks of this */
-	uint64_t bytes;                   /* sum of the files */
+	uint64_t bytes;			  /* sum of the files */
 	uint32_t members, linked; /* files in the set; of these hard-linked from kept sets */
 };
 
 /* Builds sets/<version>, complete and fsynced. An identical set that is there already is success;
- * a different one under the same version is ERR_EXISTS unless it is not current: then it goes. The
- * current one, when damaged (manifest unreadable, files not as it says), is built anew and changes
- * places with the damaged one atomically.
+ * a different one under the same version is ERR_EXISTS unless it is not current: then it goes. A
+ * damaged one (manifest unreadable, files not as it says) is mended where it lies: each right file
+ * takes the place of a wrong one by one rename, so that `current` gets better with every step and
+ * never worse, on any file system.
  * Sources are hashed again while they are copied or linked: ERR_VERIFY names the file. Names
  * outside [A-Za-z0-9._-] components, two files of one name, a name that is also a folder:
  * ERR_INVAL. */
@@ -64,11 +65,11 @@ MUST_CHECK enum err set_activate(const char *feed_dir, uint64_t version, struct 
 MUST_CHECK enum err set_current(const char *feed_dir, uint64_t *version, struct fault *f);
 
 /* Whole sets, ascending. *count is how many there are, at most max are written. */
-MUST_CHECK enum err set_list(const char *feed_dir, uint64_t *versions, size_t max, size_t *count,
-    struct fault *f);
+MUST_CHECK enum err set_list(
+    const char *feed_dir, uint64_t *versions, size_t max, size_t *count, struct fault *f);
 /* Hash over the manifest of a kept set. */
-MUST_CHECK enum err set_identity(const char *feed_dir, uint64_t version, uint8_t out[SET_SHA],
-    struct fault *f);
+MUST_CHECK enum err set_identity(
+    const char *feed_dir, uint64_t version, uint8_t out[SET_SHA], struct fault *f);
 /* Reads every file again and compares with the manifest; nothing may be missing or extra.
  * ERR_VERIFY names the first file. */
 MUST_CHECK enum err set_check(const char *feed_dir, uint64_t version, struct fault *f);
@@ -76,8 +77,8 @@ MUST_CHECK enum err set_check(const char *feed_dir, uint64_t version, struct fau
 MUST_CHECK enum err set_remove(const char *feed_dir, uint64_t version, struct fault *f);
 /* Removes the oldest sets until `keep` (at least 2) stay; current, the newest (it may wait for its
  * gate) and the n protected versions (a pin) always stay. */
-MUST_CHECK enum err set_prune(const char *feed_dir, unsigned keep, const uint64_t *protect,
-    size_t n, struct fault *f);
+MUST_CHECK enum err set_prune(
+    const char *feed_dir, unsigned keep, const uint64_t *protect, size_t n, struct fault *f);
 /* After a crash: removes leftovers of building and removing. */
 MUST_CHECK enum err set_clean(const char *feed_dir, struct fault *f);
 

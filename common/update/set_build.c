@@ -17,9 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Fsyncs a folder and every folder below it. */
-static enum err
-sync_folders(const char *path, unsigned depth, struct fault *f)
+enum err
+set_sync_folders(const char *path, unsigned depth, struct fault *f)
 {
 	char below[SET_PATH];
 	struct dirent *d;
@@ -34,7 +33,7 @@ sync_folders(const char *path, unsigned depth, struct fault *f)
 		if (d->d_type == DT_DIR) {
 			e = file_join(below, sizeof below, path, d->d_name);
 			if (e == OK)
-				e = sync_folders(below, depth + 1, f);
+				e = set_sync_folders(below, depth + 1, f);
 		}
 	}
 	(void)closedir(dir);
@@ -99,8 +98,8 @@ compare_kept(struct set_build *b, struct set_manifest *request)
 	return kept;
 }
 
-/* *done: the set is there already. Else clears the way for building it; what is active and damaged
- * stays until the new one takes its place. */
+/* *done: the set is there already. Else clears the way for building it; a damaged one stays until
+ * it is mended. */
 static enum err
 clear_way(struct building *x, struct set_manifest *request, bool *done, struct fault *f)
 {
@@ -117,13 +116,12 @@ clear_way(struct building *x, struct set_manifest *request, bool *done, struct f
 			return OK;
 		}
 		x->b->bytes = x->b->members = 0;
-		if (set_current(x->b->feed_dir, &current, NULL) == OK && current == x->b->version) {
-			x->mend = kept != KEPT_OTHER;
-			return x->mend ? OK
-				       : fault_set(f, ERR_EXISTS,
-					     "another set of version %llu is active",
-					     (unsigned long long)current);
-		}
+		x->mend = kept != KEPT_OTHER;
+		if (x->mend)
+			return OK;
+		if (set_current(x->b->feed_dir, &current, NULL) == OK && current == x->b->version)
+			return fault_set(f, ERR_EXISTS, "another set of version %llu is active",
+			    (unsigned long long)current);
 	}
 	return e != OK ? e : set_remove(x->b->feed_dir, x->b->version, f);
 }
@@ -188,33 +186,6 @@ publish(struct building *x, struct fault *f)
 	return e != OK ? e : file_sync_dir(x->b->feed_dir, f); /* `sets` itself may be new */
 }
 
-/* The active set was damaged: each folder changes places with the new one in one step, so that
- * `current` names a whole folder at any instant. The set first: a death in between leaves a
- * manifest that the next run finds damaged again. */
-static enum err
-mend(struct building *x, struct fault *f)
-{
-	char to[SET_PATH];
-	enum err e = set_path(to, sizeof to, x->b->feed_dir, x->b->version, "");
-
-	if (e == OK)
-		e = file_exchange(x->root, to, f);
-	if (e == OK)
-		e = set_path(to, sizeof to, x->b->feed_dir, x->b->version, ".meta");
-	if (e == OK && !file_exists(to))
-		e = file_make_dirs(to, 0755, f);
-	if (e == OK)
-		e = file_exchange(x->meta, to, f);
-	if (e != OK)
-		return e;
-	log_warn("set.mended", "dir=%s version=%llu", log_q(x->b->feed_dir),
-	    (unsigned long long)x->b->version);
-	if (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
-	    file_remove_tree(AT_FDCWD, x->meta, NULL) != OK)
-		log_warn("set.leftover", "path=%s", log_q(x->root)); /* set_clean takes it later */
-	return OK;
-}
-
 static enum err
 fill(struct building *x, struct fault *f)
 {
@@ -244,13 +215,13 @@ build_new(struct building *x, struct fault *f)
 	if (e == OK)
 		e = write_manifest(x, f);
 	if (e == OK)
-		e = sync_folders(x->root, 0, f);
+		e = set_sync_folders(x->root, 0, f);
 	if (e == OK)
-		e = sync_folders(x->meta, 0, f);
+		e = set_sync_folders(x->meta, 0, f);
 	if (e == OK)
-		e = x->mend ? mend(x, f) : publish(x, f);
-	if (e != OK && (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
-			   file_remove_tree(AT_FDCWD, x->meta, NULL) != OK))
+		e = x->mend ? set_mend(x, f) : publish(x, f);
+	if ((e != OK || x->mend) && (file_remove_tree(AT_FDCWD, x->root, NULL) != OK ||
+					file_remove_tree(AT_FDCWD, x->meta, NULL) != OK))
 		log_warn("set.leftover", "path=%s", log_q(x->root)); /* set_clean takes it later */
 	return e;
 }

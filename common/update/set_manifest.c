@@ -80,6 +80,15 @@ compare_entries(const void *pa, const void *pb)
 	return (unsigned char)*x < (unsigned char)*y ? -1 : 1;
 }
 
+bool
+set_manifest_has(const struct set_manifest *m, enum set_kind kind, const char *path)
+{
+	struct set_entry key = { .kind = kind, .path = (char *)(uintptr_t)path };
+
+	return m->count > 0 &&
+	       bsearch(&key, m->list, m->count, sizeof *m->list, compare_entries) != NULL;
+}
+
 /* a before b in order: may both exist? */
 static enum err
 check_pair(const struct set_entry *a, const struct set_entry *b, struct fault *f)
@@ -111,8 +120,8 @@ set_manifest_text(struct set_manifest *m, struct buf *out, struct fault *f)
 			e = check_pair(x - 1, x, f);
 		text_hex(hex, x->sha256, SET_SHA);
 		if (e == OK)
-			e = buf_printf(out, "%s %s %" PRIu64 " %s\n", words[x->kind], hex, x->size,
-			    x->path);
+			e = buf_printf(
+			    out, "%s %s %" PRIu64 " %s\n", words[x->kind], hex, x->size, x->path);
 	}
 	return e;
 }
@@ -169,8 +178,9 @@ set_manifest_parse(struct set_manifest *m, const char *p, size_t n, struct fault
 		    m->list[m->count - 2].kind > m->list[m->count - 1].kind)
 			e = ERR_PARSE;
 	}
-	return e == OK ? OK : fault_set(f, e == ERR_INVAL ? ERR_PARSE : e,
-	    "the manifest of a set is damaged");
+	return e == OK ? OK
+		       : fault_set(
+			     f, e == ERR_INVAL ? ERR_PARSE : e, "the manifest of a set is damaged");
 }
 
 enum err

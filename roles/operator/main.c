@@ -23,7 +23,9 @@ static const struct verb {
 	{ "update", TAKES_FEED | TAKES_WAIT, verb_update, "[--wait] [--feed FEED]",
 	    "Asks the agent to look for updates now. With --wait, until they are active or have "
 	    "failed;\n"
-	    "exit status 1 when a feed ended otherwise than updated, current or pinned." },
+	    "exit status 1 when a feed ended otherwise than updated, current or pinned, 4 when all "
+	    "are\n"
+	    "up to date but a source was refused or failed on the way." },
 	{ "why-old", TAKES_FEED, verb_why_old, "[--feed FEED]",
 	    "Walks the chain from clock to engine and shows the first broken link first.\n"
 	    "Exit status 1 when one is broken." },

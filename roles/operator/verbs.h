@@ -9,7 +9,8 @@
 #define EXIT_GOOD 0
 #define EXIT_TROUBLE 1 /* it works, and found something wrong; or the agent refused */
 #define EXIT_USAGE 2
-#define EXIT_SILENT 3 /* the agent does not answer */
+#define EXIT_SILENT 3  /* the agent does not answer */
+#define EXIT_PARTIAL 4 /* a feed is up to date, but a source was refused or failed on the way */
 
 struct call {
 	struct client *client;

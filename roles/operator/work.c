@@ -12,8 +12,9 @@
 
 #define LOOK_MS 250u
 #define LONGEST_MS (6ull * 3600 * 1000)
-#define OLD_MS (26ll * 3600 * 1000) /* a day and a little: a daily feed is not old in the morning  \
-				     */
+#define OLD_MS                                                                                     \
+	(26ll * 3600 * 1000) /* a day and a little: a daily feed is not old in the morning         \
+			      */
 #define BAR 30
 
 static bool
@@ -51,6 +52,19 @@ print_progress(const cJSON *s)
 	}
 }
 
+static void
+print_outcome(const cJSON *f, const char *last, bool good)
+{
+	unsigned long long errors = (unsigned long long)screen_number(f, "last_errors");
+
+	(void)printf("%s %s: %s, version %llu%s%s", screen_mark(good ? MARK_GOOD : MARK_BAD),
+	    screen_text(f, "feed"), last, (unsigned long long)screen_number(f, "version"),
+	    screen_text(f, "why")[0] == '\0' ? "" : ": ", screen_text(f, "why"));
+	if (good && errors > 0)
+		(void)printf(" (%llu refused or failed on the way: atalaia status)", errors);
+	(void)putchar('\n');
+}
+
 static int
 outcome(const struct call *c, const cJSON *s)
 {
@@ -67,11 +81,10 @@ outcome(const struct call *c, const cJSON *s)
 			continue;
 		if (!good)
 			r = EXIT_TROUBLE;
+		else if (r == EXIT_GOOD && screen_number(f, "last_errors") > 0)
+			r = EXIT_PARTIAL;
 		if (!c->json)
-			(void)printf("%s %s: %s, version %llu%s%s\n",
-			    screen_mark(good ? MARK_GOOD : MARK_BAD), screen_text(f, "feed"), last,
-			    (unsigned long long)screen_number(f, "version"),
-			    screen_text(f, "why")[0] == '\0' ? "" : ": ", screen_text(f, "why"));
+			print_outcome(f, last, good);
 	}
 	if (c->json)
 		screen_json(json_get(s, "feeds"));

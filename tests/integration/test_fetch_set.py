@@ -1,5 +1,6 @@
 """atalaia-fetch in set mode, driven over its pipe, against servers that serve and servers that lie."""
 import base64
+import os
 import pathlib
 import shutil
 import time
@@ -256,6 +257,59 @@ def test_damaged_state_heals(feed, servers, state, file):
     assert sorted(p.name for p in (state / "sets").iterdir()) == ["1", "1.meta"]
     feed.publish(files(BIG2), packs=("rules.pack",))
     assert first(feed, state, ("m", servers[1]), current=1)["outcome"] == "updated"
+    check_set(state, 2, feed.files)
+
+
+def rot(path):
+    """Flips a bit as a disk does: neither size nor times tell."""
+    at, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    with open(path, "r+b") as f:
+        f.write(data)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+
+
+@pytest.mark.parametrize("file,delta", [("b.ndb", "prefer"), ("a.hdb", "require"), ("rules/r1.yar", "prefer")])
+def test_a_rotten_active_set_is_noticed_and_mended(feed, servers, state, file, delta):
+    first(feed, state, ("m", servers[1]))
+    inode = (state / "sets/1").stat().st_ino
+    rot(state / "sets/1" / file)
+    r = first(feed, state, ("m", servers[1]), current=1, delta=delta)       # touched: read at once
+    assert (r["outcome"], r["exit"]) == ("current", 3), r["errors"]
+    assert [(e["source"], e["rule"], e["file"]) for e in r["errors"]][:1] == [("", "damaged", f"sets/1/{file}")]
+    check_set(state, 1, feed.files)
+    assert (state / "sets/1").stat().st_ino == inode                        # `current` was never without
+    r = first(feed, state, ("m", servers[1]), current=1)
+    assert (r["outcome"], r["exit"], r["errors"]) == ("current", 0, [])
+
+
+def test_rot_that_no_time_tells_is_found_once_a_day_and_on_request(feed, servers, state):
+    first(feed, state, ("m", servers[1]))
+    rot(state / "sets/1/a.hdb")
+    stamp = state / "work/seen"
+    later = stamp.stat().st_mtime + 60
+
+    def run(**more):
+        os.utime(stamp, (later, later))     # as if the run that ended then had seen the file as it is
+        return first(feed, state, ("m", servers[1]), current=1, **more)
+    assert (run()["exit"], run()["errors"]) == (0, [])
+    assert run(inspect=True)["exit"] == 3
+    check_set(state, 1, feed.files)
+    rot(state / "sets/1/a.hdb")
+    day_ago = later - 86401
+    os.utime(state / "work/scrubbed", (day_ago, day_ago))
+    assert run()["exit"] == 3
+    check_set(state, 1, feed.files)
+
+
+@pytest.mark.parametrize("file", ["a.hdb", "b.ndb"], ids=["base-of-a-delta", "unchanged"])
+def test_a_rotten_set_does_not_stop_the_next_version(feed, servers, state, file):
+    first(feed, state, ("m", servers[1]))
+    feed.publish(files(BIG2), packs=("rules.pack",))
+    rot(state / "sets/1" / file)
+    r = first(feed, state, ("m", servers[1]), current=1)
+    assert (r["outcome"], r["exit"]) == ("updated", 3), r["errors"]
+    assert {e["rule"] for e in r["errors"]} == {"damaged"}
     check_set(state, 2, feed.files)
 
 

@@ -10,7 +10,7 @@ Where else "better than freshclam" is tested:
   test_fetch_crash.test_a_set_survives (the folder is the same, name by name)
 - fsync before rename: test_fetch_crash (power cut at every call)
 - a 403 blocks one source alone: test_fetch_set.test_dead_and_refusing_sources_are_passed_over; 429: here
-- exit status tells partial success: here (`errors` lists what failed although exit is 0)"""
+- exit status tells partial success: here (3, and `errors` lists what failed)"""
 import json
 import os
 import pathlib
@@ -285,6 +285,30 @@ def test_disk_full(world):
     assert why_old(w) == []
 
 
+def test_a_rotten_active_set_is_mended_told_and_loaded_again(world):
+    w = world.workstation
+    file, calls = w.dir / "state/feeds/signatures/current/own.txt", w.dir / "engine.calls"
+    right, count = file.read_bytes(), len(world.told("update.rejected"))
+    reloads = calls.read_text().count("reload ")
+    for _ in range(8):      # a timer's run may be faster than ours
+        with open(file, "r+b") as f:
+            f.write(b"\0" * 100)
+        done = subprocess.run([BIN / "atalaia", "update", "--wait", "--feed", "signatures", "--url",
+                               f"http://127.0.0.1:{w.event_port}"], capture_output=True, text=True, timeout=60)
+        if done.returncode == 4:
+            break
+        assert done.returncode == 0 or "too-often" in done.stderr, done.stdout + done.stderr
+        time.sleep(2.1)     # the agent looks once in two seconds for anybody who asks
+    assert done.returncode == 4 and "refused or failed on the way" in done.stdout
+    assert file.read_bytes() == right
+    wait_for(lambda: calls.read_text().count("reload ") > reloads, 25, "the engine loads what is right now")
+    wait_for(lambda: len(world.told("update.rejected")) > count, 25, "the event")
+    data = world.told("update.rejected")[-1]["data"]
+    assert (data["what"], data["rule"], data.get("mirror", "")) == ("file", "damaged", "")
+    assert data["file"].endswith("/own.txt")
+    wait_for(lambda: why_old(w) == [], 20, "healed")
+
+
 def test_delta_require_waits_and_says_so(world):
     w, held, count = world.workstation, feed(world.workstation)["version"], len(world.told("update.waiting"))
     world.set_policy("default.json", {"update": {**POLICY["update"], "delta": "require"}})
@@ -407,7 +431,7 @@ def test_a_refusing_source_blocks_itself_alone_and_the_exit_status_tells(store, 
     f, server, state = store
     with liars.Http(f.folder.parent, ADDRESSES[1], lambda p: {"status": status}) as refusing:
         r = fetch(f, state, ("branch", refusing), ("server", server))
-        assert (r["outcome"], r["exit"], r["source"]) == ("updated", 0, "server")
+        assert (r["outcome"], r["exit"], r["source"]) == ("updated", 3, "server")
         assert {e["source"] for e in r["errors"]} == {"branch"}
         r = fetch(f, state, ("branch", refusing), current=1)
         assert (r["outcome"], r["exit"]) == ("failed", 1)

@@ -61,8 +61,9 @@ build(uint64_t version, const struct set_file *files, size_t count, struct set_b
 	struct fault f = { 0 };
 	enum err e;
 
-	*b = (struct set_build) { .feed_dir = dir, .version = version, .files = files,
-		.count = count };
+	*b = (struct set_build){
+		.feed_dir = dir, .version = version, .files = files, .count = count
+	};
 	e = set_build(b, &f);
 	if (e != OK)
 		assert_true(fault_text(&f)[0] != '\0');
@@ -149,7 +150,7 @@ wrong_content_is_refused(void **state)
 	v = file_of("a.hdb", NULL, "nowhere\n");
 	assert_int_equal(build(9, &v, 1, &b), ERR_NOTFOUND);
 	assert_false(file_exists(in_dir("sets/9")) || file_exists(in_dir("sets/9.tmp")) ||
-	    file_exists(in_dir("sets/9.meta.tmp")));
+		     file_exists(in_dir("sets/9.meta.tmp")));
 	/* a file of a kept set that rotted is no source */
 	v = file_of("a.hdb", NULL, "other\n");
 	assert_int_equal(file_replace(in_dir("sets/2/a.hdb"), "0ther\n", 6, 0644, NULL), OK);
@@ -228,8 +229,8 @@ packs_are_unpacked(void **state)
 	/* the pack stays as base of its deltas */
 	assert_int_equal(set_find(dir, v[0].sha256, v[0].size, path, sizeof path, NULL), OK);
 	(void)file_of("", "work/y", "rule y2\n");
-	m[0] = (struct pack_member) { "x.yar", in_dir("work/x") };
-	m[1] = (struct pack_member) { "sub/y.yar", in_dir("work/y") };
+	m[0] = (struct pack_member){ "x.yar", in_dir("work/x") };
+	m[1] = (struct pack_member){ "sub/y.yar", in_dir("work/y") };
 	v[0] = pack_of("feed.pack", "work/p2", m, 2);
 	assert_int_equal(build(51, v, 2, &b), OK);
 	assert_int_equal(b.linked, 2);
@@ -245,6 +246,71 @@ packs_are_unpacked(void **state)
 	v[0] = file_of("feed.pack", "work/z", "no pack");
 	v[0].pack = true;
 	assert_int_equal(build(53, v, 1, &b), ERR_PARSE);
+}
+
+static void
+spoil(unsigned how)
+{
+	(void)unlink(in_dir("sets/80/sub/y.yar"));
+	if (how ==
+	    0) /* flipped, one shorter, one away, one that nobody named, an unreadable list */
+		assert_int_equal(
+		    file_replace(in_dir("sets/80/x.yar"), "rule X\n", 7, 0644, NULL), OK);
+	if (how == 1)
+		assert_int_equal(truncate(in_dir("sets/80/x.yar"), 3), 0);
+	if (how == 2)
+		assert_int_equal(file_replace(in_dir("sets/80/extra"), "x", 1, 0644, NULL), OK);
+	if (how == 3)
+		assert_int_equal(
+		    file_replace(in_dir("sets/80.meta/manifest"), "\0\0", 2, 0644, NULL), OK);
+	if (how == 4) { /* a folder for a file, a file for a folder */
+		assert_int_equal(unlink(in_dir("sets/80/x.yar")), 0);
+		assert_int_equal(mkdir(in_dir("sets/80/x.yar"), 0755), 0);
+		assert_int_equal(file_replace(in_dir("sets/80/x.yar/in"), "x", 1, 0644, NULL), OK);
+		assert_int_equal(rmdir(in_dir("sets/80/sub")), 0);
+		assert_int_equal(file_replace(in_dir("sets/80/sub"), "x", 1, 0644, NULL), OK);
+	}
+	if (how == 5) {
+		assert_int_equal(unlink(in_dir("sets/80/x.yar")), 0);
+		assert_int_equal(symlink("/etc/hostname", in_dir("sets/80/x.yar")), 0);
+	}
+}
+
+static void
+a_damaged_set_is_mended_where_it_lies(void **state)
+{
+	struct set_build b;
+	struct set_file v[2];
+	uint8_t before[SET_SHA], after[SET_SHA];
+	ino_t folder;
+
+	(void)file_of("", "work/x", "rule x\n");
+	(void)file_of("", "work/y", "rule y\n");
+	for (unsigned how = 0; how < 6; how++)
+		for (unsigned active = 0; active < 2; active++) {
+			struct pack_member m[2] = { { "x.yar", in_dir("work/x") },
+				{ "sub/y.yar", in_dir("work/y") } };
+
+			if (how + active > 0)
+				assert_int_equal(set_activate(dir, active ? 80 : 62, NULL), OK);
+			v[0] = pack_of("feed.pack", "work/p8", m, 2);
+			v[1] = file_of("marker.hsb", "work/m8", "marker\n");
+			assert_int_equal(build(80, v, 2, &b), OK);
+			assert_int_equal(set_identity(dir, 80, before, NULL), OK);
+			folder = inode("sets/80");
+			spoil(how);
+			assert_int_equal(
+			    set_check(dir, 80, NULL), how == 3 ? ERR_PARSE : ERR_VERIFY);
+			assert_int_equal(build(80, v, 2, &b), OK);
+			assert_int_equal(set_check(dir, 80, NULL), OK);
+			assert_int_equal(set_identity(dir, 80, after, NULL), OK);
+			assert_memory_equal(before, after, SET_SHA);
+			assert_int_equal(inode("sets/80"), folder); /* `current` always had one */
+			assert_false(file_exists(in_dir("sets/80.tmp")) ||
+				     file_exists(in_dir("sets/80.meta.tmp")));
+		}
+	assert_int_equal(set_activate(dir, 62, NULL), OK);
+	assert_int_equal(set_remove(dir, 80, NULL), OK);
 }
 
 static void
@@ -274,7 +340,7 @@ pruning(void **state)
 	assert_int_equal(symlink("sets/99", in_dir("current.tmp")), 0);
 	assert_int_equal(set_clean(dir, NULL), OK);
 	assert_false(file_exists(in_dir("sets/70.tmp")) || file_exists(in_dir("sets/70.meta")) ||
-	    file_exists(in_dir("sets/71.rm")));
+		     file_exists(in_dir("sets/71.rm")));
 	assert_int_equal(set_list(dir, list, 8, &n, NULL), OK);
 	assert_int_equal(n, 3);
 }
@@ -346,6 +412,7 @@ main(void)
 		cmocka_unit_test(packs_are_unpacked),
 		cmocka_unit_test(pruning),
 		cmocka_unit_test(links_of_every_kind),
+		cmocka_unit_test(a_damaged_set_is_mended_where_it_lies),
 		cmocka_unit_test(manifests),
 	};
 
