@@ -245,6 +245,18 @@ asked(void *ctx, const void *body, size_t n, const char *why)
 	start_job(m);
 }
 
+/* `atalaia-update-agent import` publishes without us: who waits on 3333 must hear of it. */
+static void
+look_at_stick(struct mirror *m)
+{
+	uint64_t version = feed_timestamp_version(m->metadata);
+
+	if (version <= m->served)
+		return;
+	m->served = version;
+	mirror_tell_serve(m);
+}
+
 static void
 sync_now(struct mirror *m)
 {
@@ -256,6 +268,7 @@ sync_now(struct mirror *m)
 		m->again = true;
 		return;
 	}
+	look_at_stick(m);
 	if (window_wait(m) > 0) {
 		buf_free(&m->timestamp);
 		later(m, false);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "os/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,8 @@
 #define GRACE_S 172800 /* 48 h: DESIGN section 5 */
 
 static const char *const members[] = { "type", "mode", "feed", "state", "root", "work", "root_json",
-	"sources", "timestamp", "delta", "rate_limit", "current", "reject", "keep", "grace_s",
-	"disk_floor", "proxy", "stall_ms", "require_confinement", "inspect", NULL };
+	"sources", "bundle", "timestamp", "delta", "rate_limit", "current", "reject", "keep",
+	"grace_s", "disk_floor", "proxy", "stall_ms", "require_confinement", "inspect", NULL };
 static const char *const send_members[] = { "type", "mode", "file", "name", "sources", "rate_limit",
 	"proxy", "stall_ms", "require_confinement", NULL };
 static const char *const source_members[] = { "name", "url", NULL };
@@ -98,14 +99,38 @@ read_source(struct fetch_source *s, const cJSON *item, size_t i, struct fault *f
 	return OK;
 }
 
+/* A bundle is the only source, and the only way to a file: URL, which names a folder of ours. */
+static enum err
+bundle_source(struct fetch_config *c, const cJSON *m, struct fault *f)
+{
+	char url[PATH_BYTES + 32];
+
+	if (c->mode != FETCH_MIRROR || json_get(m, "sources") != NULL)
+		return fault_set(
+		    f, ERR_INVAL, "member 'bundle' is for a mirror, and without 'sources'");
+	(void)snprintf(url, sizeof url, FETCH_FILE_URL "%s/bundle", c->work);
+	if (strlen(url) >= LIMIT_FETCH_URL / 2)
+		return fault_set(f, ERR_INVAL, "member 'work' is too long a path for a bundle");
+	c->sources = calloc(1, sizeof *c->sources);
+	if (c->sources == NULL)
+		return ERR_NOMEM;
+	c->source_count = 1;
+	c->sources[0].name = strdup("bundle");
+	c->sources[0].url = strdup(url);
+	return c->sources[0].name == NULL || c->sources[0].url == NULL ? ERR_NOMEM : OK;
+}
+
 static enum err
 read_sources(struct fetch_config *c, const cJSON *m, struct fault *f)
 {
 	const cJSON *item;
 	cJSON *list;
 	size_t n;
-	enum err e = json_get_array(m, "sources", &list, f);
+	enum err e;
 
+	if (c->bundle != NULL)
+		return bundle_source(c, m, f);
+	e = json_get_array(m, "sources", &list, f);
 	if (e != OK)
 		return e;
 	n = (size_t)cJSON_GetArraySize(list);
@@ -221,6 +246,8 @@ read_places(struct fetch_config *c, const cJSON *m, struct fault *f)
 		e = read_path(m, "root", mirror, &c->root, f);
 	if (e == OK)
 		e = read_path(m, "work", mirror, &c->work, f);
+	if (e == OK)
+		e = read_path(m, "bundle", false, &c->bundle, f);
 	if (e != OK)
 		return e;
 	if (mirror ? c->state != NULL : c->root != NULL)
@@ -350,6 +377,7 @@ fetch_config_free(struct fetch_config *c)
 	free(c->work);
 	free(c->file);
 	free(c->name);
+	free(c->bundle);
 	free(c->root_json);
 	free(c->proxy);
 	buf_free(&c->timestamp);

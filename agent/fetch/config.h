@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define FETCH_FILE_URL "file://" /* of a source that is a folder on this PC: a bundle, unpacked */
+
 enum fetch_mode { FETCH_SET, FETCH_MIRROR, FETCH_SEND };
 enum fetch_delta { DELTA_PREFER, DELTA_REQUIRE, DELTA_OFF };
 
@@ -28,6 +30,7 @@ struct fetch_config {
 	char *work;	   /* folder for partial files and objects; set: <state>/work */
 	char *file, *name; /* send: what goes into a drop box, and what it is called there */
 	char *root_json;   /* trusted first root; NULL when the state has one for sure */
+	char *bundle; /* mirror: a file of common/update/bundle.h instead of sources, or NULL */
 	struct fetch_source *sources;
 	size_t source_count;
 	struct buf timestamp; /* bytes got from 3333; len 0: none */

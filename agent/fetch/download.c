@@ -1,6 +1,7 @@
 /* download.c - see download.h. curl_multi_perform and curl_multi_poll in the caller's thread. */
 #include "download.h"
 
+#include "config.h"
 #include "sockets.h"
 
 #include "base/clock.h"
@@ -11,6 +12,8 @@
 #include "os/file.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -460,12 +463,60 @@ drop_all(struct downloader *d)
 		}
 }
 
+/* ---- files on this PC: a bundle that was unpacked ---- */
+
+static enum err
+copy_piece(struct downloader *d, struct download *it, int fd, char *piece, size_t size, bool *end)
+{
+	ssize_t n = read(fd, piece, size);
+
+	*end = n == 0;
+	if (n < 0)
+		return errno == EINTR ? OK : ERR_IO;
+	if (atomic_load(&d->canceled))
+		return ERR_CANCELED;
+	d->total += (uint64_t)n;
+	if (d->options.progress != NULL)
+		d->options.progress(d->options.arg, d->total);
+	return n == 0 ? OK : store(it, piece, (size_t)n);
+}
+
+/* Not by libcurl, which is never given the file protocol: no answer of a server may lead there. */
+static void
+copy_file(struct downloader *d, struct download *it)
+{
+	char piece[65536];
+	bool end = false;
+	int fd = open(it->url + strlen(FETCH_FILE_URL), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	it->received = 0;
+	it->result = fd >= 0 ? rewind_file(it) : errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+	if (it->result == OK && lseek(fd, (off_t)it->offset, SEEK_SET) < 0)
+		it->result = ERR_IO;
+	while (it->result == OK && !end)
+		it->result = copy_piece(d, it, fd, piece, sizeof piece, &end);
+	if (fd >= 0)
+		(void)close(fd);
+	if (it->result != OK)
+		(void)snprintf(it->text, sizeof it->text, "%s", err_text(it->result));
+}
+
+/* True when the item runs on its own; else it has its result. */
+static bool
+begin(struct downloader *d, struct slot *s, struct download *it)
+{
+	if (!text_starts(it->url, FETCH_FILE_URL))
+		return start(d, s, it) == OK;
+	copy_file(d, it);
+	return false;
+}
+
 /* Starts items until the slots are full; one that cannot start has its result. */
 static void
 fill(struct downloader *d, struct download *items, size_t n, size_t *next, unsigned *active)
 {
 	for (unsigned i = 0; i < LIMIT_FETCH_PARALLEL && *next < n; i++)
-		if (d->slots[i].item == NULL && start(d, &d->slots[i], &items[(*next)++]) == OK)
+		if (d->slots[i].item == NULL && begin(d, &d->slots[i], &items[(*next)++]))
 			(*active)++;
 }
 

@@ -74,6 +74,7 @@ guard_apply(const struct fetch_config *c, struct confine_report *report, struct 
 	allow(&p, c->work, CONFINE_READ | CONFINE_WRITE);
 	allow(&p, c->root_json, CONFINE_READ);
 	allow(&p, c->file, CONFINE_READ);
+	allow(&p, c->bundle, CONFINE_READ);
 	if (e == OK && c->mode != FETCH_SEND)
 		e = c->mode == FETCH_SET ? set_paths(c, &p, names, f)
 					 : mirror_paths(c, &p, names, f);

@@ -93,6 +93,8 @@ run_mode(struct job *j, struct fault *f)
 	if (j->config->mode == FETCH_SEND)
 		return job_send(j, f);
 	e = objects_open(&j->objects, j->config->work, f);
+	if (e == OK && j->config->bundle != NULL)
+		e = job_unpack(j, f);
 	if (e == OK)
 		e = job_open_tuf(j, f);
 	if (e == OK)
@@ -108,6 +110,8 @@ job_run(struct job *j)
 	enum err e = run_mode(j, &f);
 
 	conclude(j, e, &f);
+	if (j->config->bundle != NULL)
+		job_unpacked_remove(j);
 	j->report->ms = clock_mono_ms() - began;
 	log_info("fetch.done",
 	    "feed=%s outcome=%s version=%llu from=%llu source=%s metadata=%llu "

@@ -64,6 +64,10 @@ void job_end(struct job *j);
 
 /* ---- steps, each in the file of its name ---- */
 
+/* bundle.c: unpacks the configured bundle below the work folder, where the source is. */
+MUST_CHECK enum err job_unpack(struct job *j, struct fault *f);
+void job_unpacked_remove(struct job *j);
+
 /* refresh.c: opens the store and brings the metadata up to date from the first source that can. */
 MUST_CHECK enum err job_open_tuf(struct job *j, struct fault *f);
 MUST_CHECK enum err job_refresh(struct job *j, struct fault *f);

@@ -39,8 +39,15 @@ ours(enum err e)
 }
 
 static void
-set_url(struct download *d, const char *base, const char *file)
+set_url(struct download *d, const char *base, const struct entry *e)
 {
+	const char *file = e->file;
+	char hex[2 * SHA_LEN + 1];
+
+	if (text_starts(base, FETCH_FILE_URL)) { /* a bundle has content by its hash */
+		text_hex(hex, e->sha256, SHA_LEN);
+		file = hex;
+	}
 	if (snprintf(d->url, sizeof d->url, "%s/targets/%s", base, file) >= (int)sizeof d->url)
 		d->url[0] = '\0'; /* cannot be: names and bases are bounded; libcurl refuses it */
 }
@@ -54,7 +61,7 @@ open_item(struct job *j, struct batch *b, struct want *w, const struct entry *e,
 
 	*it = (struct item){ w, e, false };
 	memset(d, 0, sizeof *d);
-	set_url(d, j->config->sources[b->source].url, e->file);
+	set_url(d, j->config->sources[b->source].url, e);
 	d->limit = e->length;
 	r = objects_part(&j->objects, e, &d->fd, &d->offset, f);
 	if (r != OK)

@@ -154,12 +154,20 @@ struct repo_target {
 	uint64_t length;
 	char sha256[65];
 	bool pack, helper; /* helper: below delta/ or full/, no content of a set */
+	const char *full;  /* path of its compressed copy, or NULL */
+	char from[65], to[65]; /* of a delta: from which content to which; else "" */
+};
+
+/* Who looks on: members may be NULL. */
+struct repo_visitor {
+	enum err (*target)(void *arg, const struct repo_target *t);	  /* each good target */
+	enum err (*document)(void *arg, const char *name); /* each document that was asked for */
+	void *arg;
 };
 
 /* Verifies <root>/<feed> as a client with this initial root would now, every target read.
- * root_path NULL: 1.root.json of the folder itself. `each` (may be NULL) sees every good target. */
+ * root_path NULL: 1.root.json of the folder itself. visitor may be NULL. */
 MUST_CHECK enum err repo_verify(const char *feed_dir, const char *root_path,
-    enum err (*each)(void *arg, const struct repo_target *t), void *arg,
-    struct repo_report *report, struct fault *f);
+    const struct repo_visitor *visitor, struct repo_report *report, struct fault *f);
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "base/text.h"
 #include "os/file.h"
 #include "update/tuf.h"
 
@@ -23,8 +22,7 @@ struct verifying {
 	const struct tuf *tuf;
 	struct repo_report *report;
 	uint8_t *buf;
-	enum err (*each)(void *arg, const struct repo_target *t);
-	void *arg;
+	struct repo_visitor visitor;
 };
 
 static enum err
@@ -33,11 +31,15 @@ fetch(void *ctx, const char *name, size_t max, struct buf *out, struct fault *f)
 	const struct verifying *v = ctx;
 	char path[REPO_PATH];
 	int n = snprintf(path, sizeof path, "%s/metadata/%s", v->feed_dir, name);
+	enum err e;
 
 	(void)max; /* out is bounded by it */
 	if (n < 0 || (size_t)n >= sizeof path)
 		return fault_set(f, ERR_TOOBIG, "the path %s is too long", v->feed_dir);
-	return file_read(path, out, f);
+	e = file_read(path, out, f);
+	if (e == OK && v->visitor.document != NULL)
+		e = v->visitor.document(v->visitor.arg, name);
+	return e;
 }
 
 static enum err
@@ -68,17 +70,32 @@ read_target(struct verifying *v, const struct tuf_target *t, const char *path, s
 		       : fault_set(f, e, "target %s: %s is not what was signed", t->path, path);
 }
 
+static void
+copy_hash(char to[65], const cJSON *custom, const char *name)
+{
+	const char *s;
+
+	to[0] = '\0';
+	if (json_get_string(custom, name, &s, NULL) == OK && text_copy(to, 65, s, strlen(s)) != OK)
+		to[0] = '\0';
+}
+
 static enum err
 tell_target(const struct verifying *v, const struct tuf_target *t)
 {
 	struct repo_target x = { .path = t->path, .length = t->length };
+	const cJSON *custom = json_get(t->custom, "atalaia");
 
-	if (v->each == NULL || !t->has_sha256)
+	if (v->visitor.target == NULL || !t->has_sha256)
 		return OK;
 	text_hex(x.sha256, t->sha256, sizeof t->sha256);
 	x.helper = repo_is_helper(t->path);
-	x.pack = cJSON_IsTrue(json_get(json_get(t->custom, "atalaia"), "pack"));
-	return v->each(v->arg, &x);
+	x.pack = cJSON_IsTrue(json_get(custom, "pack"));
+	if (json_opt_string(custom, "full", NULL, &x.full, NULL) != OK)
+		x.full = NULL;
+	copy_hash(x.from, custom, "from");
+	copy_hash(x.to, custom, "to");
+	return v->visitor.target(v->visitor.arg, &x);
 }
 
 static enum err
@@ -137,16 +154,17 @@ verify_in(const char *store, const struct buf *root, struct verifying *v, struct
 }
 
 enum err
-repo_verify(const char *feed_dir, const char *root_path,
-    enum err (*each)(void *arg, const struct repo_target *t), void *arg,
+repo_verify(const char *feed_dir, const char *root_path, const struct repo_visitor *visitor,
     struct repo_report *report, struct fault *f)
 {
-	struct verifying v = { .feed_dir = feed_dir, .report = report, .each = each, .arg = arg };
+	struct verifying v = { .feed_dir = feed_dir, .report = report };
 	char store[] = "/tmp/atalaia-verify-XXXXXX", path[REPO_PATH];
 	struct buf root;
 	enum err e = OK, gone;
 
 	memset(report, 0, sizeof *report);
+	if (visitor != NULL)
+		v.visitor = *visitor;
 	buf_init(&root, LIMIT_TUF_ROOT);
 	if (root_path == NULL) {
 		e = repo_join(path, feed_dir, "metadata/1.root.json", f);

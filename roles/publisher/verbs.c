@@ -1,10 +1,12 @@
 /* verbs.c - the table: adding a verb is one row and one function. */
 #include "verbs.h"
 
-#define COMMON_OPTIONS                                                                     \
-	{ "passphrase-file", "FILE", "passphrase of the private keys" },                   \
-	{ "help", NULL, "this text" },                                                     \
-	{ NULL, NULL, NULL }
+#define COMMON_OPTIONS                                                                             \
+	{ "passphrase-file", "FILE", "passphrase of the private keys" },                           \
+	    { "help", NULL, "this text" },                                                         \
+	{                                                                                          \
+		NULL, NULL, NULL                                                                   \
+	}
 
 static const struct option_def init_options[] = {
 	{ "feed", "NAME", "name of the feed, a-z 0-9 - (default signatures)" },
@@ -14,15 +16,13 @@ static const struct option_def init_options[] = {
 	{ "days-targets", "N", "life of targets (default 30)" },
 	{ "days-snapshot", "N", "life of snapshot (default 7)" },
 	{ "days-timestamp", "N", "life of timestamp (default 3)" },
-	{ "keep-deltas", "N", "deltas kept for each target (default and most 30)" },
-	COMMON_OPTIONS
+	{ "keep-deltas", "N", "deltas kept for each target (default and most 30)" }, COMMON_OPTIONS
 };
 
 static const struct option_def key_options[] = { COMMON_OPTIONS };
 
 static const struct option_def sign_options[] = {
-	{ "key", "PEM", "private key to sign with (repeat)" },
-	COMMON_OPTIONS
+	{ "key", "PEM", "private key to sign with (repeat)" }, COMMON_OPTIONS
 };
 
 static const struct option_def rotate_options[] = {
@@ -31,16 +31,14 @@ static const struct option_def rotate_options[] = {
 	{ "remove", "KEYID", "key that leaves the role, at least 8 digits (repeat)" },
 	{ "threshold", "N", "signatures that the role needs" },
 	{ "new-key", NULL, "make a key in keys/ and add it" },
-	{ "key", "PEM", "private key to sign with (repeat)" },
-	COMMON_OPTIONS
+	{ "key", "PEM", "private key to sign with (repeat)" }, COMMON_OPTIONS
 };
 
 static const struct option_def delegate_options[] = {
 	{ "key", "PEM", "public or private key of the role (repeat)" },
 	{ "threshold", "N", "signatures that the role needs (default 1)" },
 	{ "path", "PATH", "target path or pattern that the role signs for (repeat)" },
-	{ "file", "FILE", "first target of the role; its name is the first path" },
-	COMMON_OPTIONS
+	{ "file", "FILE", "first target of the role; its name is the first path" }, COMMON_OPTIONS
 };
 
 static const struct option_def add_options[] = {
@@ -49,8 +47,7 @@ static const struct option_def add_options[] = {
 	{ "role", "ROLE", "delegated role that the target belongs to" },
 	{ "key", "PEM", "private key of that role (repeat)" },
 	{ "full-level", "N", "zstd level of full copies, 0 = none (default 9)" },
-	{ "out", "DIR", "copy what is public to DIR/<feed>" },
-	{ "json", NULL, "print JSON" },
+	{ "out", "DIR", "copy what is public to DIR/<feed>" }, { "json", NULL, "print JSON" },
 	COMMON_OPTIONS
 };
 
@@ -58,41 +55,37 @@ static const struct option_def publish_options[] = {
 	{ "engine", "clamav|none", "clamav adds the marker signature of this version (kept)" },
 	{ "full-level", "N", "zstd level of full copies, 0 = none (default 9)" },
 	{ "force", NULL, "publish a new version even when nothing changed" },
-	{ "out", "DIR", "copy what is public to DIR/<feed>" },
-	{ "json", NULL, "print JSON" },
+	{ "out", "DIR", "copy what is public to DIR/<feed>" }, { "json", NULL, "print JSON" },
 	COMMON_OPTIONS
 };
 
 static const struct option_def timestamp_options[] = {
 	{ "every", "DURATION", "stay and sign again, for example every 8h" },
 	{ "force", NULL, "sign snapshot and targets again too" },
-	{ "out", "DIR", "copy what is public to DIR/<feed>" },
-	{ "json", NULL, "print JSON" },
+	{ "out", "DIR", "copy what is public to DIR/<feed>" }, { "json", NULL, "print JSON" },
 	COMMON_OPTIONS
 };
 
 static const struct option_def verify_options[] = {
 	{ "root", "FILE", "root to start from (default: 1.root.json of the folder)" },
-	{ "json", NULL, "print JSON" },
-	COMMON_OPTIONS
+	{ "json", NULL, "print JSON" }, COMMON_OPTIONS
 };
 
-static const struct option_def show_options[] = {
-	{ "json", NULL, "print JSON" },
-	COMMON_OPTIONS
+static const struct option_def export_options[] = {
+	{ "since", "V", "version that the site has, 0: none; makes a bundle for its mirror" },
+	{ "root", "FILE", "with --since: root to start from (default: 1.root.json of the folder)" },
+	{ "json", NULL, "print JSON" }, COMMON_OPTIONS
 };
 
-static const struct option_def patch_options[] = {
-	{ "sha256", "HEX", "what the result must be (needed)" },
-	{ "length", "N", "and its length (needed)" },
-	COMMON_OPTIONS
-};
+static const struct option_def show_options[] = { { "json", NULL, "print JSON" }, COMMON_OPTIONS };
 
-static const struct option_def delta_options[] = {
-	{ "level", "N", "zstd level (default: chosen by size)" },
-	{ "json", NULL, "print JSON" },
-	COMMON_OPTIONS
-};
+static const struct option_def patch_options[] = { { "sha256", "HEX",
+						       "what the result must be (needed)" },
+	{ "length", "N", "and its length (needed)" }, COMMON_OPTIONS };
+
+static const struct option_def delta_options[] = { { "level", "N",
+						       "zstd level (default: chosen by size)" },
+	{ "json", NULL, "print JSON" }, COMMON_OPTIONS };
 
 const struct verb verbs[] = { { "init", "REPO", 1, 1, "Make a repository with its keys",
 				  init_options, verb_init },
@@ -105,8 +98,10 @@ const struct verb verbs[] = { { "init", "REPO", 1, 1, "Make a repository with it
 	    verb_root_rotate },
 	{ "delegate", "REPO ROLE", 2, 2, "Give paths to a role with keys of its own",
 	    delegate_options, verb_delegate },
-	{ "export", "REPO ROLE FILE", 3, 3, "Write what waits for signatures to FILE", key_options,
-	    verb_export },
+	{ "export", "REPO ROLE FILE", 2, 3,
+	    "Write what waits for signatures to FILE; with `REPO|FEED --since V BUNDLE` what "
+	    "changed since a version, for a site without a line",
+	    export_options, verb_export },
 	{ "sign", "FILE", 1, 1, "Sign an exported FILE; needs nothing but the keys", sign_options,
 	    verb_sign },
 	{ "import", "REPO ROLE FILE", 3, 3,

@@ -7,10 +7,10 @@
 #include "update/repo.h"
 
 struct verb {
-	const char *name;             /* "publish", "key new" */
-	const char *words;            /* for the help: "REPO FOLDER" */
+	const char *name;  /* "publish", "key new" */
+	const char *words; /* for the help: "REPO FOLDER" */
 	size_t min_words, max_words;
-	const char *help;             /* one sentence without full stop */
+	const char *help; /* one sentence without full stop */
 	const struct option_def *options;
 	enum err (*run)(const struct args *a, const char *passphrase, struct fault *f);
 };
@@ -38,14 +38,16 @@ enum err verb_show(const struct args *a, const char *passphrase, struct fault *f
 enum err verb_patch(const struct args *a, const char *passphrase, struct fault *f);
 enum err verb_delta(const struct args *a, const char *passphrase, struct fault *f);
 
+/* verbs_bundle.c: `export` with --since */
+enum err verb_bundle(const struct args *a, const char *passphrase, struct fault *f);
 /* verbs_checkout.c */
 enum err verb_checkout(const struct args *a, const char *passphrase, struct fault *f);
 
 /* verbs_show.c: the feed that a repository folder publishes, or the folder itself. */
-MUST_CHECK enum err feed_folder(const char *word, const char *passphrase, char out[4096],
-    struct fault *f);
+MUST_CHECK enum err feed_folder(
+    const char *word, const char *passphrase, char out[4096], struct fault *f);
 /* verbs_publish.c: prints what was published, then copies to --out. */
-MUST_CHECK enum err finish_publish(struct repo *r, const struct args *a,
-    const struct repo_report *report, struct fault *f);
+MUST_CHECK enum err finish_publish(
+    struct repo *r, const struct args *a, const struct repo_report *report, struct fault *f);
 
 #endif

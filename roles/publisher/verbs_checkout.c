@@ -63,6 +63,7 @@ verb_checkout(const struct args *a, const char *passphrase, struct fault *f)
 {
 	struct set_build b = { .feed_dir = a->words[1] };
 	struct listing l = { 0 };
+	const struct repo_visitor visitor = { .target = on_target, .arg = &l };
 	struct repo_report p;
 	char feed[4096];
 	size_t i;
@@ -70,7 +71,7 @@ verb_checkout(const struct args *a, const char *passphrase, struct fault *f)
 
 	l.feed = feed;
 	if (e == OK)
-		e = repo_verify(feed, args_get(a, "root"), on_target, &l, &p, f);
+		e = repo_verify(feed, args_get(a, "root"), &visitor, &p, f);
 	if (e == OK)
 		e = file_make_dirs(a->words[1], 0755, f);
 	if (e == OK)

@@ -175,8 +175,14 @@ verb_export(const struct args *a, const char *passphrase, struct fault *f)
 {
 	struct repo *r = NULL;
 	struct buf text;
-	enum err e = repo_open(&r, a->words[0], passphrase, f);
+	enum err e;
 
+	if (a->word_count != (args_has(a, "since") ? 2 : 3))
+		return fault_set(f, ERR_INVAL,
+		    "usage: atalaia-repo export REPO ROLE FILE, or REPO|FEED --since V BUNDLE");
+	if (args_has(a, "since"))
+		return verb_bundle(a, passphrase, f);
+	e = repo_open(&r, a->words[0], passphrase, f);
 	buf_init(&text, LIMIT_TUF_TARGETS);
 	if (e == OK)
 		e = repo_export_staged(r, a->words[1], &text, f);
@@ -267,7 +273,7 @@ verb_delegate(const struct args *a, const char *passphrase, struct fault *f)
 
 		for (i = 0; i < n; i++) /* public keys cannot sign: those sign elsewhere */
 			if (!text_ends(keys[i], ".pub"))
-				private[own++] = keys[i];
+		private[own++] = keys[i];
 		e = repo_role_put(r, a->words[1], paths[0], bytes.data, bytes.len, private, own, f);
 	}
 	if (e == OK)

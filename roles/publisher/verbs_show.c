@@ -36,7 +36,7 @@ verb_verify(const struct args *a, const char *passphrase, struct fault *f)
 	enum err e = feed_folder(a->words[0], passphrase, feed, f);
 
 	if (e == OK)
-		e = repo_verify(feed, args_get(a, "root"), NULL, NULL, &p, f);
+		e = repo_verify(feed, args_get(a, "root"), NULL, &p, f);
 	if (e != OK)
 		return e;
 	if (args_has(a, "json"))

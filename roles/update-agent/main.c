@@ -1,4 +1,5 @@
 #include "eserv.h"
+#include "import.h"
 #include "serve.h"
 
 #include "base/log.h"
@@ -15,6 +16,7 @@ usage(FILE *out)
 	(void)fputs("usage: atalaia-update-agent serve --config FILE\n"
 		    "       atalaia-update-agent serve --child\n"
 		    "       atalaia-update-agent serve --self-test-confinement --config FILE\n"
+		    "       atalaia-update-agent import BUNDLE [--feed FEED] [--state DIR] ...\n"
 		    "       atalaia-update-agent import-eserv FILE\n"
 		    "       atalaia-update-agent --help | --version\n",
 	    out);
@@ -28,6 +30,7 @@ help(void)
 		    "Exit status: 0 ended on request, 1 failed, 2 wrong configuration.\n\n",
 	    stdout);
 	options_help(stdout);
+	import_help(stdout);
 }
 
 static int
@@ -42,6 +45,16 @@ serve_verb(int argc, char **argv)
 		return self_test_main(argv[2]);
 	usage(stderr);
 	return EXIT_USAGE;
+}
+
+static int
+import_verb(int argc, char **argv)
+{
+	int status = import_main(argc, argv);
+
+	if (status == EXIT_USAGE)
+		usage(stderr);
+	return status;
 }
 
 int
@@ -65,6 +78,8 @@ main(int argc, char **argv)
 	}
 	if (argc >= 2 && strcmp(argv[1], "serve") == 0)
 		return serve_verb(argc - 2, argv + 2);
+	if (argc >= 2 && strcmp(argv[1], "import") == 0)
+		return import_verb(argc - 2, argv + 2);
 	if (argc == 3 && strcmp(argv[1], "import-eserv") == 0)
 		return eserv_main(argv[2]);
 	usage(stderr);
