@@ -8,7 +8,6 @@
 #include "events.h"
 #include "identity.h"
 #include "journal.h"
-#include "net/addr.h"
 #include "net/httpc.h"
 #include "os/file.h"
 #include "os/notify.h"
@@ -76,56 +75,6 @@ agent_floor(struct agent *a, int64_t verified)
 	journal_prune(a->journal, a->time_floor);
 }
 
-/* --- connections with the console --- */
-
-/* The console pushes tasks to the address that it sees: where we listen on one address only, our
- * connections come from it. */
-static const char *
-source_address(const struct agent_conf *c)
-{
-	struct addr a;
-
-	if (c->source_address[0] != '\0')
-		return c->source_address;
-	if (addr_parse_ip(&a, c->listen, strlen(c->listen)) != OK || addr_is_any(&a))
-		return "";
-	return c->listen;
-}
-
-static enum err
-set_console_tls(struct agent *a, struct fault *f)
-{
-	struct identity_trust trust;
-	struct httpc_tls tls;
-	enum err e = identity_trust_make(&trust, a->identity, policies_authority(a->policies));
-
-	if (e == OK)
-		e = identity_httpc_tls(&tls, a->identity, &trust);
-	if (e == OK && a->console == NULL) {
-		e = httpc_new(&a->console, &a->loop, &tls, f);
-		if (e == OK)
-			e = httpc_set_source(a->console, source_address(a->conf));
-	} else if (e == OK) {
-		e = httpc_set_tls(a->console, &tls, f);
-	}
-	identity_trust_free(&trust);
-	return e;
-}
-
-void
-agent_take_identity(struct agent *a, struct identity *fresh)
-{
-	struct identity *old = a->identity;
-	struct fault f = { 0 };
-
-	a->identity = fresh;
-	if (set_console_tls(a, &f) != OK)
-		log_error("identity.console", "why=%s", log_q(fault_text(&f)));
-	if (a->task_server != NULL)
-		task_server_renew(a->task_server);
-	identity_free(old);
-}
-
 /* A new authority may revoke consoles; a new policy may move sources, windows and quotas. */
 static void
 policy_in_force(void *ctx)
@@ -135,7 +84,7 @@ policy_in_force(void *ctx)
 
 	if (a->stopping)
 		return;
-	if (a->identity != NULL && set_console_tls(a, &f) != OK)
+	if (a->identity != NULL && agent_set_console_tls(a, &f) != OK)
 		log_error("identity.console", "why=%s", log_q(fault_text(&f)));
 	if (a->task_server != NULL)
 		task_server_renew(a->task_server);
@@ -209,6 +158,9 @@ build_events(struct agent *a, struct fault *f)
 	o.any_address = c->event_any_address;
 	o.socket = c->event_socket;
 	o.detection_uids = c->detection_uids;
+	o.listed_rate = c->listed_rate;
+	o.unlisted_rate = c->unlisted_rate;
+	o.unlisted_share = c->unlisted_share;
 	o.quota[EVENT_DETECTION] = c->quota_detection;
 	o.quota[EVENT_TASK] = c->quota_task;
 	o.quota[EVENT_TELEMETRY] = c->quota_telemetry;
@@ -271,7 +223,7 @@ build_network(struct agent *a, struct fault *f)
 	enum err e = httpc_new(&a->plain, &a->loop, NULL, f);
 
 	if (e == OK && a->identity != NULL)
-		e = set_console_tls(a, f);
+		e = agent_set_console_tls(a, f);
 	if (e == OK)
 		e = build_events(a, f);
 	if (e == OK)

@@ -48,6 +48,9 @@ void agent_floor(struct agent *a, int64_t verified);
  */
 void agent_event(struct agent *a, const char *type, cJSON *data);
 
+/* Makes or renews the client of 2225, by identity and authority. */
+struct fault;
+MUST_CHECK enum err agent_set_console_tls(struct agent *a, struct fault *f);
 /* A renewed or new identity comes into use; takes it and frees the old one. */
 struct identity;
 void agent_take_identity(struct agent *a, struct identity *fresh);

@@ -79,6 +79,13 @@ const struct conf_option agent_options[] = {
 	    "room for other events that wait for the console"),
 	ROW("events", "detection_uids", CONF_LIST, detection_uids, "0",
 	    "user ids that may post detections"),
+	RANGE("events", "listed_rate", CONF_U32, listed_rate, "20000", 1, 1000000,
+	    "events a second that each of those user ids may post"),
+	RANGE("events", "unlisted_rate", CONF_U32, unlisted_rate, "500", 1, 1000000,
+	    "the same for every other user id"),
+	RANGE("events", "unlisted_share", CONF_U32, unlisted_share, "25", 1, 100,
+	    "percent of quota_telemetry that another user id may fill at once, and again in an "
+	    "hour"),
 	ROW("events", "target", CONF_STRING, target, "console",
 	    "where events go: console, or the http(s) URL of a collector"),
 	ROW("events", "any_address", CONF_BOOL, event_any_address, "no",

@@ -66,6 +66,7 @@ struct agent_conf {
 	uint64_t engine_deadline, engine_memory;
 	uint64_t quota_detection, quota_task, quota_telemetry;
 	char *detection_uids, *target;
+	uint32_t listed_rate, unlisted_rate, unlisted_share;
 	bool event_any_address;
 	uint64_t update_interval, update_jitter, update_retry;
 	char *feeds, *roots, *proxy;

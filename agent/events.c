@@ -15,10 +15,7 @@
 
 #define RETRY_MS 1000
 
-/* Rates of local senders: a trusted one may fill the disk's speed, another user a small part of it.
- */
-static const struct intake_rate trusted_rate = { 20000, 40000, 16e6, 64e6 };
-static const struct intake_rate others_rate = { 500, 5000, 0, 0 };
+#define LISTED_EVENT_BYTES 800.0 /* what the byte rate of a listed user counts for one event */
 
 struct emitted {
 	struct emitted *next;
@@ -358,11 +355,15 @@ open_httpd(struct events *ev, const struct events_options *o, struct fault *f)
 static void
 set_rates(struct events *ev, const uint64_t quota[EVENT_CLASSES])
 {
-	ev->trusted = trusted_rate;
-	ev->others = others_rate;
-	/* A user who is not trusted may write a quarter of the telemetry quota at once and as much
+	double listed = ev->listed_rate, unlisted = ev->unlisted_rate;
+
+	ev->trusted = (struct intake_rate){ listed, 2 * listed, LISTED_EVENT_BYTES * listed,
+		4 * LISTED_EVENT_BYTES * listed };
+	/* A user who is not listed may write his share of the telemetry quota at once and as much
 	 * again in an hour: not enough to push out what others reported. */
-	ev->others.bytes_burst = (double)quota[EVENT_TELEMETRY] / 4;
+	ev->others.events_per_s = unlisted;
+	ev->others.events_burst = 10 * unlisted;
+	ev->others.bytes_burst = (double)quota[EVENT_TELEMETRY] * ev->unlisted_share / 100;
 	ev->others.bytes_per_s = ev->others.bytes_burst / 3600;
 }
 
@@ -399,6 +400,9 @@ events_open(struct events **out, const struct events_options *o, struct fault *f
 	ev->loop = o->loop;
 	ev->owner = o->owner;
 	ev->waiting_tail = &ev->waiting;
+	ev->listed_rate = o->listed_rate > 0 ? o->listed_rate : EVENTS_LISTED_RATE;
+	ev->unlisted_rate = o->unlisted_rate > 0 ? o->unlisted_rate : EVENTS_UNLISTED_RATE;
+	ev->unlisted_share = o->unlisted_share > 0 ? o->unlisted_share : EVENTS_UNLISTED_SHARE;
 	set_rates(ev, o->quota);
 	e = intake_uids_parse(&ev->uids, o->detection_uids != NULL ? o->detection_uids : "", f);
 	if (e != OK)

@@ -14,6 +14,10 @@
 
 struct events;
 
+#define EVENTS_LISTED_RATE 20000
+#define EVENTS_UNLISTED_RATE 500
+#define EVENTS_UNLISTED_SHARE 25
+
 /* All text is copied; routes are borrowed for the life of the events. */
 struct events_options {
 	uv_loop_t *loop;
@@ -23,6 +27,8 @@ struct events_options {
 	bool any_address;	    /* the operator insists on a listen address beyond loopback */
 	const char *socket;	    /* unix socket, NULL or "": none */
 	const char *detection_uids; /* list of user ids that may post detections */
+	uint32_t listed_rate, unlisted_rate; /* events a second of one user id; 0: the defaults */
+	uint32_t unlisted_share; /* percent of the telemetry quota, at once and again in an hour */
 	uint64_t quota[EVENT_CLASSES]; /* bytes each class may keep, by enum event_class */
 	const char *target;  /* "console", or [FORMAT ]URL: format cloudevents-batch, json,
 			      * ndjson, elasticsearch or splunk */

@@ -22,6 +22,7 @@ struct events {
 	struct intake_uids uids;
 	struct intake_senders senders;
 	struct intake_rate trusted, others;
+	uint32_t listed_rate, unlisted_rate, unlisted_share;
 	bool collector;	  /* events.target is not the console */
 	uv_timer_t retry; /* own events that the disk refused */
 	struct emitted *waiting, **waiting_tail;

@@ -150,6 +150,8 @@ on_local(struct http_req *r, void *ctx)
 
 static const struct http_route local_routes[] = { { "GET", "/v1/status", 0, 0, on_local } };
 
+static uint32_t unlisted_share; /* 0: the default */
+
 static void
 open_world(struct world *w, const char *script, const char *uids)
 {
@@ -161,7 +163,8 @@ open_world(struct world *w, const char *script, const char *uids)
 		.target = "console",
 		.routes = local_routes,
 		.n_routes = 1,
-		.owner = owner };
+		.owner = owner,
+		.unlisted_share = unlisted_share };
 	char socket[100];
 	struct fault f = { OK, "" };
 	uint16_t port;
@@ -371,7 +374,6 @@ one_user_cannot_drown_the_others(void **state)
 {
 	char *body = calloc(1, 65536);
 	struct world w;
-	int status = 202, posts = 0;
 
 	(void)state;
 	assert_non_null(body);
@@ -379,12 +381,18 @@ one_user_cannot_drown_the_others(void **state)
 	    "{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\","
 	    "\"data\":\"%060000d\"}",
 	    7);
-	open_world(&w, "", "4000000");
-	while (status == 202 && posts++ < 10)
-		status = post(&w, "application/json", NULL, body, false);
-	assert_int_equal(status, 429);
-	assert_int_equal(posts, 5); /* a quarter of 1 MiB is 4 of these */
-	close_world(&w);
+	for (unsigned share = 25; share <= 50; share += 25) {
+		int status = 202, posts = 0;
+
+		unlisted_share = share == 25 ? 0 : share;
+		open_world(&w, "", "4000000");
+		while (status == 202 && posts++ < 10)
+			status = post(&w, "application/json", NULL, body, false);
+		assert_int_equal(status, 429);
+		assert_int_equal(posts, share == 25 ? 5 : 9); /* a quarter of 1 MiB is 4 of these */
+		close_world(&w);
+	}
+	unlisted_share = 0;
 	free(body);
 }
 
