@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "journal_sql.h"
 
-#include <stdio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +44,8 @@ struct journal {
 	uv_work_t work;
 	uv_timer_t retry;
 	bool busy, closing, retry_wait;
+	void (*committed)(void *ctx);
+	void *committed_ctx;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -282,19 +284,27 @@ keep_failed(struct journal *j, struct change *list, struct change **refused)
 }
 
 static void
+row_settled(struct journal *j, const struct change *c, enum err e)
+{
+	for (size_t i = 0; c->copy != NULL && i < j->n; i++) {
+		if (strcmp(j->rows[i]->id, c->id) != 0)
+			continue;
+		if (e != OK && c->insert)
+			rows_drop(j, i);
+		else
+			j->rows[i]->unwritten--;
+		return;
+	}
+}
+
+static void
 call_back(struct journal *j, struct change *list, enum err e)
 {
 	while (list != NULL) {
 		struct change *c = list;
 
 		list = c->next;
-		if (e != OK && c->insert) {
-			for (size_t i = 0; i < j->n; i++)
-				if (strcmp(j->rows[i]->id, c->id) == 0) {
-					rows_drop(j, i);
-					break;
-				}
-		}
+		row_settled(j, c, e);
 		if (c->cb != NULL)
 			c->cb(c->ctx, e);
 		journal_record_free(c->copy);
@@ -322,6 +332,8 @@ commit_done(uv_work_t *w, int status)
 	j->batch = NULL;
 	if (e == OK) {
 		call_back(j, batch, OK);
+		if (j->committed != NULL)
+			j->committed(j->committed_ctx);
 	} else {
 		log_error("journal.failed", "why=%s", log_q(fault_text(&j->batch_fault)));
 		keep_failed(j, batch, &refused);
@@ -350,8 +362,8 @@ pump(struct journal *j)
 }
 
 static void
-enqueue(struct journal *j, const struct journal_record *r, const char *id, bool insert,
-    journal_cb cb, void *ctx)
+enqueue(struct journal *j, struct journal_record *r, const char *id, bool insert, journal_cb cb,
+    void *ctx)
 {
 	struct change *c = calloc(1, sizeof *c);
 
@@ -369,6 +381,8 @@ enqueue(struct journal *j, const struct journal_record *r, const char *id, bool 
 	c->insert = insert;
 	c->cb = cb;
 	c->ctx = ctx;
+	if (r != NULL)
+		r->unwritten++;
 	*j->tail = c;
 	j->tail = &c->next;
 	pump(j);
@@ -392,6 +406,19 @@ void
 journal_update(struct journal *j, struct journal_record *r, journal_cb cb, void *ctx)
 {
 	enqueue(j, r, r->id, false, cb, ctx);
+}
+
+bool
+journal_is_written(const struct journal_record *r)
+{
+	return r->unwritten == 0;
+}
+
+void
+journal_watch(struct journal *j, void (*committed)(void *ctx), void *ctx)
+{
+	j->committed = committed;
+	j->committed_ctx = ctx;
 }
 
 void

@@ -49,6 +49,7 @@ struct journal_record {
 	uint32_t runs;	  /* runs begun and not ended or stopped cleanly */
 	int64_t not_before, expires, created, updated; /* wall ms */
 	bool reported;				       /* the console has this state */
+	uint32_t unwritten; /* the journal's own: changes on their way to the disk */
 };
 
 struct journal;
@@ -69,6 +70,10 @@ struct journal_record *journal_at(struct journal *j, size_t i); /* oldest first 
 void journal_insert(struct journal *j, struct journal_record *r, journal_cb cb, void *ctx);
 /* Writes the record as it is now. cb after the commit, with OK. */
 void journal_update(struct journal *j, struct journal_record *r, journal_cb cb, void *ctx);
+/* What is not on the disk yet must not be told to anyone: a kill would make it untrue. */
+bool journal_is_written(const struct journal_record *r);
+/* committed(ctx) after every commit, when rows may have become written. NULL: no longer. */
+void journal_watch(struct journal *j, void (*committed)(void *ctx), void *ctx);
 /* Forgets final rows that expired before `floor` and whose state the console has. */
 void journal_prune(struct journal *j, int64_t floor);
 struct journal_record *journal_record_new(void);

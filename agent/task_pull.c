@@ -349,7 +349,7 @@ report_next(struct task_pull *p)
 	for (size_t i = 0; i < journal_count(j); i++) {
 		struct journal_record *r = journal_at(j, i);
 
-		if (r->reported)
+		if (r->reported || !journal_is_written(r))
 			continue;
 		report_record(p, r);
 		return;
@@ -360,6 +360,12 @@ static void
 task_changed(struct task_watch *w, const struct journal_record *r)
 {
 	report_next((struct task_pull *)((char *)w - offsetof(struct task_pull, watch)));
+}
+
+static void
+task_written(void *ctx)
+{
+	report_next(ctx);
 }
 
 /* --- made, started, closed --- */
@@ -385,6 +391,7 @@ task_pull_start(struct task_pull *p)
 {
 	p->started = true;
 	tasks_watch(p->agent->tasks, &p->watch);
+	journal_watch(p->agent->journal, task_written, p);
 	poll_next(p);
 	report_next(p);
 }
@@ -411,6 +418,7 @@ task_pull_close(struct task_pull *p, void (*closed)(void *ctx), void *ctx)
 	p->closed = closed;
 	p->closed_ctx = ctx;
 	tasks_unwatch(p->agent->tasks, &p->watch);
+	journal_watch(p->agent->journal, NULL, NULL);
 	if (p->poll != NULL)
 		httpc_cancel(p->poll);
 	if (p->report != NULL)

@@ -48,8 +48,7 @@ listen={ADDRESSES[0]}
 
 def ca_of(world):
     state = world.server.dir / "console"
-    return (x509.load_pem_x509_certificate((state / "ca-signing.pem").read_bytes()),
-            load_pem_private_key((state / "ca-signing.key").read_bytes(), None))
+    return cc.load_ca(*((state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
 
 
 def another_ca():

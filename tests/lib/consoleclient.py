@@ -77,9 +77,7 @@ class Console:
 
     def ca(self):
         """The organisation's CA: certificate and key, for making wrong certificates."""
-        cert = x509.load_pem_x509_certificate((self.state / "ca-signing.pem").read_bytes())
-        key = serialization.load_pem_private_key((self.state / "ca-signing.key").read_bytes(), None)
-        return cert, key
+        return load_ca(*((self.state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
 
     def events(self, *args):
         out = self.cli("events", "--json", "--last", "1000", *args).stdout
@@ -117,6 +115,11 @@ class Token:
     @property
     def key(self):
         return hashlib.sha256(self.secret).digest()
+
+
+def load_ca(cert_pem, key_pem):
+    return (x509.load_pem_x509_certificate(cert_pem),
+            serialization.load_pem_private_key(key_pem, None))
 
 
 def new_key():
@@ -163,9 +166,14 @@ def context(cert=None, key=None):
 
 
 def https(console, method, path, body=None, cert=None, key=None, headers=None, timeout=30, raw=False):
-    """One request on a connection of its own: (status, document, SHA-256 of the server's leaf)."""
-    c = http.client.HTTPSConnection(console.address, console.port, timeout=timeout,
-                                    context=context(cert, key))
+    """One request to the console's agent port: (status, document, SHA-256 of the server's leaf)."""
+    return https_to(console.address, console.port, method, path, body, cert, key, headers, timeout, raw)
+
+
+def https_to(address, port, method, path, body=None, cert=None, key=None, headers=None, timeout=30,
+             raw=False):
+    """The same to any address, on a connection of its own."""
+    c = http.client.HTTPSConnection(address, port, timeout=timeout, context=context(cert, key))
     try:
         c.connect()
         leaf = hashlib.sha256(c.sock.getpeercert(binary_form=True)).digest()

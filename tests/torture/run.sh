@@ -6,4 +6,9 @@ cd "$(dirname "$0")/../.."
 packaging/deps.sh torture
 make -s MODE=release all build/release/tests/torture/spoolwork build/release/tests/torture/crashdisk \
     build/release/tests/torture/faultshim.so
+make -s MODE=debug all
+case "tasks" in *"${ONLY:-}"*)
+    STEP=1 ATALAIA_BIN="$PWD/build/debug" "${PYTHON:-/usr/bin/python3}" -m pytest -q -p no:cacheprovider \
+        tests/integration/test_task_kill.py ;;
+esac
 exec "${PYTHON:-/usr/bin/python3}" tests/torture/torture.py build/release
