@@ -3,6 +3,7 @@
 #include "base/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,9 @@ canon_number(const cJSON *v, struct buf *out, struct fault *f)
 {
 	double d = v->valuedouble;
 
-	/* 2^53-1 and all integers below are exact in a double. */
-	if (!(d >= 0) || d > (double)JSON_MAX_INT || d != (double)(uint64_t)d)
+	/* 2^53-1 and all integers below are exact in a double. -0 is none: signed JSON has no
+	 * minus. */
+	if (!(d >= 0) || signbit(d) || d > (double)JSON_MAX_INT || d != (double)(uint64_t)d)
 		return fault_set(f, ERR_PARSE,
 		    "a number is not an integer from 0 to 2^53-1, so it has no canonical form");
 	return buf_printf(out, "%" PRIu64, (uint64_t)d);
