@@ -61,15 +61,15 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help demo deps deps-test test tests unit golden corpus integration check style layers static analyze install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb
 all: $(COMMON) $(PROGRAMS)
 
 help:
 	@echo 'make            build every program into build/$$MODE (MODE=debug|release|asan|tsan, now: $(MODE))'
 	@echo 'make demo       install what is missing, build, run server + branch + workstation here and show an update and a detection'
 	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
-	@echo 'make check      style, layers and static analysis'
-	@echo 'make analyze    path-sensitive analysis, minutes, for a person to read'
+	@echo 'make check      style, layers, static analysis (cppcheck, clang-tidy, gcc -fanalyzer), hardening of the programs'
+	@echo 'make analyze    the same and clang'\''s path-sensitive analysis, minutes'
 	@echo 'make sanitize   unit and corpus tests under ASan+UBSan and TSan, a sample of programs under ASan'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
@@ -81,6 +81,10 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr'
 	@echo 'make deb        Debian packages into build/deb, checked by lintian'
 	@echo 'make clean      remove build/'
+
+# What a test compiles with.
+flags:
+	@printf "%s\n" $(subst ",\",$(ALL_CFLAGS))
 
 $(COMMON): $(call obj,$(COMMON_SRC))
 	@mkdir -p $(@D)
@@ -176,11 +180,14 @@ demo: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
 	@$(PYTHON) tests/demo/demo.py build/release
 
-check: style layers static
+check: style layers static hardening
 style:
 	@tests/lib/style.sh
 layers:
 	@tests/lib/layers.sh
+hardening:
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
+	@tests/lib/hardening.sh build/release
 static:
 	@packaging/deps.sh static
 	@tests/lib/static.sh

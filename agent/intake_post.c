@@ -56,7 +56,7 @@ refuse_at(struct events *ev, struct http_req *r, int status, const char *code,
 static enum err
 find_sender(struct http_req *r, struct peer_id *who)
 {
-	struct sockaddr_storage ours, theirs;
+	struct sockaddr_storage ours = { 0 }, theirs = { 0 };
 	socklen_t a = sizeof ours, b = sizeof theirs;
 	int fd = http_peer_fd(r);
 

@@ -164,29 +164,32 @@ settled(uv_work_t *w, int status)
 	settle_next(s);
 }
 
+/* Sends what waits to a worker, which must be free. */
 static void
-settle_next(struct scanner *s)
+settle_begin(struct scanner *s)
 {
-	if (s->working)
-		return;
 	s->work.data = s;
 	if (s->uses != NULL) {
 		s->using = s->uses;
 		s->uses = s->using->next;
 		s->working = true;
 		(void)uv_queue_work(s->o.loop, &s->work, use_work, used);
-		return;
+	} else if (s->waiting != NULL) {
+		s->working_on = s->waiting;
+		s->waiting = NULL;
+		s->tail = &s->waiting;
+		s->working = true;
+		(void)uv_queue_work(s->o.loop, &s->work, settle_work, settled);
 	}
-	if (s->waiting == NULL) {
-		if (s->running && s->ended)
-			finish(s);
-		return;
-	}
-	s->working_on = s->waiting;
-	s->waiting = NULL;
-	s->tail = &s->waiting;
-	s->working = true;
-	(void)uv_queue_work(s->o.loop, &s->work, settle_work, settled);
+}
+
+static void
+settle_next(struct scanner *s)
+{
+	if (!s->working)
+		settle_begin(s);
+	if (!s->working && s->running && s->ended)
+		finish(s);
 }
 
 static void
@@ -199,7 +202,8 @@ keep(struct scanner *s, struct finding *g)
 	g->next = NULL;
 	*s->tail = g;
 	s->tail = &g->next;
-	settle_next(s);
+	if (!s->working)
+		settle_begin(s);
 }
 
 /* --- the child's messages --- */
@@ -261,7 +265,6 @@ on_ended(void *ctx, const struct child_end *end)
 	struct scanner *s = ctx;
 
 	s->child = NULL;
-	s->ended = true;
 	if (!s->got_result) {
 		s->result.err = end->stopped ? ERR_CANCELED : ERR_IO;
 		if (!end->stopped)
@@ -270,6 +273,7 @@ on_ended(void *ctx, const struct child_end *end)
 		s->result.ms = end->ran_ms;
 	}
 	keep(s, finding_summary(&s->result, s->task));
+	s->ended = true;
 	settle_next(s);
 }
 

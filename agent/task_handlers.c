@@ -260,7 +260,7 @@ pin_begin(struct task *t)
 	uint64_t version;
 	int64_t ms;
 
-	if (clock_parse(until, strlen(until), &ms) != OK ||
+	if (until == NULL || clock_parse(until, strlen(until), &ms) != OK ||
 	    json_get_u64(task_args(t), "version", UINT32_MAX, &version, NULL) != OK) {
 		task_fail(t, TASK_FAILED, "wrong-argument", "until or version is not valid");
 		return;

@@ -333,7 +333,7 @@ task_server_new(struct task_server **out, struct agent *a, struct fault *f)
 void
 task_server_renew(struct task_server *s)
 {
-	struct tls_config *tls;
+	struct tls_config *tls = NULL;
 	struct fault f = { 0 };
 
 	if (make_tls(s, &tls, &f) != OK) {

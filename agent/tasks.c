@@ -393,7 +393,7 @@ tasks_unwatch(struct tasks *ts, struct task_watch *w)
 
 	while (*p != NULL && *p != w)
 		p = &(*p)->next;
-	if (*p == w)
+	if (*p != NULL)
 		*p = w->next;
 }
 

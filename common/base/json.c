@@ -255,7 +255,7 @@ print(const cJSON *item, struct buf *out, int level, int depth)
 		return print_number(item, out);
 	if (cJSON_IsRaw(item))
 		return buf_puts(out, item->valuestring);
-	if (!object && !cJSON_IsArray(item))
+	if (item == NULL || (!object && !cJSON_IsArray(item)))
 		return buf_puts(out, cJSON_IsTrue(item)	   ? "true"
 				     : cJSON_IsFalse(item) ? "false"
 							   : "null");

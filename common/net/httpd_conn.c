@@ -218,6 +218,8 @@ on_body(struct http_conn *c)
 	size_t n;
 	const uint8_t *p = http_parse_chunk(c->parse, &n);
 
+	if (r == NULL) /* answered at its head */
+		return;
 	r->body_total += n;
 	if (r->body_total > r->route->body_max ||
 	    (r->on_body == NULL && buf_append(&r->body, p, n) != OK))

@@ -69,8 +69,10 @@ pki_anchor_new(struct pki_anchor **out, const struct pki_trust *t, struct fault 
 	enum err e;
 
 	*out = NULL;
-	if (a == NULL)
-		return fault_set(f, ERR_NOMEM, "no memory for a trust list");
+	if (a == NULL) {
+		(void)fault_set(f, ERR_NOMEM, "no memory for a trust list");
+		return ERR_NOMEM;
+	}
 	mbedtls_x509_crt_init(&a->cas);
 	a->grace_ms = t->expired_grace_ms;
 	e = t->ca_pem != NULL ? pki_parse_chain(&a->cas, t->ca_pem, f) : OK;

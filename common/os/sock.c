@@ -67,7 +67,7 @@ sock_listen(const struct sockaddr *sa, socklen_t len, int backlog, int *fd)
 enum err
 sock_port(int fd, uint16_t *port)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof(ss);
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)

@@ -49,7 +49,7 @@ put_word(struct buf *out, const char **p, const char *set, const char *file)
 enum err
 command_make(struct command *w, const char *line, const char *set, const char *file)
 {
-	size_t at[COMMAND_WORDS];
+	size_t at[COMMAND_WORDS] = { 0 };
 	struct buf out;
 	enum err e = OK;
 

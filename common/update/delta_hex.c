@@ -239,7 +239,8 @@ delta_hex_chunk(const uint8_t *p, size_t n, size_t *used, uint8_t *hex, size_t *
 			*text_len += delta_varint_put(text + *text_len, k / 2);
 			for (j = 0; j < k; j += 2)
 				hex[(*hex_len)++] =
-				    (uint8_t)(digit(p[i + j]) << 4 | digit(p[i + j + 1]));
+				    (uint8_t)((unsigned)digit(p[i + j]) << 4 |
+					      (unsigned)digit(p[i + j + 1]));
 			i += k;
 			continue;
 		}

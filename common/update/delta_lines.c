@@ -180,7 +180,7 @@ delta_matches_add(struct delta_matches *m, uint64_t at, uint64_t from, uint64_t 
 		last->len += len;
 		return OK;
 	}
-	if (m->count == m->cap) {
+	if (m->list == NULL || m->count == m->cap) {
 		size_t cap = m->cap == 0 ? 256 : m->cap * 2;
 		void *p = realloc(m->list, cap * sizeof *m->list);
 

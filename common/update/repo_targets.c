@@ -89,8 +89,8 @@ insert_at(struct repo_entries *l, size_t i, const char *path)
 }
 
 enum err
-repo_entry_put(struct repo_entries *l, const char *path, uint64_t length, const char *sha256,
-    cJSON *custom)
+repo_entry_put(
+    struct repo_entries *l, const char *path, uint64_t length, const char *sha256, cJSON *custom)
 {
 	bool found;
 	size_t i = position(l, path, &found);
@@ -126,7 +126,8 @@ repo_entries_read(struct repo_entries *l, const cJSON *targets_body, struct faul
 	const cJSON *one, *all = json_get(targets_body, "targets");
 	enum err e = OK;
 
-	cJSON_ArrayForEach(one, all) {
+	cJSON_ArrayForEach(one, all)
+	{
 		const cJSON *custom = json_get(one, "custom");
 		const char *sha256 = NULL;
 		uint64_t length = 0;
@@ -161,8 +162,8 @@ repo_entries_json(const struct repo_entries *l, cJSON **out)
 			e = json_add_object(one, "hashes", &hashes);
 		if (e == OK)
 			e = json_add_string(hashes, "sha256", l->list[i].sha256);
-		if (e == OK && l->list[i].custom != NULL && !cJSON_AddItemToObject(one, "custom",
-		    cJSON_Duplicate(l->list[i].custom, 1)))
+		if (e == OK && l->list[i].custom != NULL &&
+		    !cJSON_AddItemToObject(one, "custom", cJSON_Duplicate(l->list[i].custom, 1)))
 			e = ERR_NOMEM;
 	}
 	return e;
@@ -195,11 +196,13 @@ pending_slot(struct repo *r, const char *name, struct repo_pending **out, struct
 {
 	struct repo_pending *p;
 
-	if (!text_is_target_path(name, strlen(name)) || repo_is_helper(name))
-		return fault_set(f, ERR_INVAL,
+	if (!text_is_target_path(name, strlen(name)) || repo_is_helper(name)) {
+		(void)fault_set(f, ERR_INVAL,
 		    "the target name %s is not allowed: A-Z a-z 0-9 . _ - in "
 		    "parts joined by /, and delta/ and full/ are made by publish",
 		    name);
+		return ERR_INVAL;
+	}
 	if (r->pending_count == r->pending_cap) {
 		size_t cap = r->pending_cap == 0 ? 32 : r->pending_cap * 2;
 		void *list = realloc(r->pending, cap * sizeof *r->pending);
@@ -223,7 +226,7 @@ pending_slot(struct repo *r, const char *name, struct repo_pending **out, struct
 enum err
 repo_put_file(struct repo *r, const char *name, const char *path, struct fault *f)
 {
-	struct repo_pending *p;
+	struct repo_pending *p = NULL;
 	enum err e = pending_slot(r, name, &p, f);
 
 	if (e == OK && (p->path = strdup(path)) == NULL)
@@ -234,7 +237,7 @@ repo_put_file(struct repo *r, const char *name, const char *path, struct fault *
 enum err
 repo_put(struct repo *r, const char *name, const void *bytes, size_t n, struct fault *f)
 {
-	struct repo_pending *p;
+	struct repo_pending *p = NULL;
 	enum err e = pending_slot(r, name, &p, f);
 
 	return e == OK ? buf_append(&p->bytes, bytes, n) : e;
@@ -265,7 +268,7 @@ static enum err
 pack_pending(struct repo *r, struct fault *f)
 {
 	struct pack_member *list = calloc(r->pending_count, sizeof *list);
-	struct repo_pending *p;
+	struct repo_pending *p = NULL;
 	char path[REPO_PATH], name[80];
 	size_t i;
 	enum err e = list != NULL ? repo_join(path, r->dir, "staged/folder.pack", f) : ERR_NOMEM;
@@ -273,7 +276,7 @@ pack_pending(struct repo *r, struct fault *f)
 	for (i = 0; e == OK && i < r->pending_count; i++) {
 		if (r->pending[i].path == NULL)
 			e = fault_set(f, ERR_INVAL, "only files can be packed");
-		list[i] = (struct pack_member) { r->pending[i].name, r->pending[i].path };
+		list[i] = (struct pack_member){ r->pending[i].name, r->pending[i].path };
 	}
 	if (e == OK)
 		e = pack_write(path, list, r->pending_count, f);

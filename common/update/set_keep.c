@@ -29,13 +29,13 @@ has_manifest(const char *feed_dir, uint64_t version)
 	char path[SET_PATH];
 
 	return set_path(path, sizeof path, feed_dir, version, ".meta/manifest") == OK &&
-	    file_exists(path);
+	       file_exists(path);
 }
 
 /* Calls each for every name in <feed>/sets. An absent folder has none. */
 static enum err
-each_name(const char *feed_dir, enum err (*each)(void *arg, const char *name), void *arg,
-    struct fault *f)
+each_name(
+    const char *feed_dir, enum err (*each)(void *arg, const char *name), void *arg, struct fault *f)
 {
 	char path[SET_PATH];
 	struct dirent *d;
@@ -117,8 +117,9 @@ set_current(const char *feed_dir, uint64_t *version, struct fault *f)
 		return ERR_TOOBIG;
 	n = readlink(path, target, sizeof target);
 	if (n < 0)
-		return errno == ENOENT || errno == EINVAL ? ERR_NOTFOUND :
-		    fault_sys(f, errno, "cannot read the link %s", path);
+		return errno == ENOENT || errno == EINVAL
+			   ? ERR_NOTFOUND
+			   : fault_sys(f, errno, "cannot read the link %s", path);
 	if (n <= 5 || (size_t)n >= sizeof target || memcmp(target, "sets/", 5) != 0 ||
 	    text_u64(target + 5, (size_t)n - 5, UINT64_MAX / 2, version) != OK ||
 	    !has_manifest(feed_dir, *version))
@@ -236,7 +237,7 @@ enum err
 set_remove(const char *feed_dir, uint64_t version, struct fault *f)
 {
 	char path[SET_PATH], gone[SET_PATH];
-	uint64_t current;
+	uint64_t current = 0;
 	enum err e = set_path(path, sizeof path, feed_dir, version, "");
 
 	if (set_current(feed_dir, &current, NULL) == OK && current == version)

@@ -56,8 +56,9 @@ push_free(struct push *p)
 {
 	if (p == NULL)
 		return;
+	/* forget moves p->all on. */
 	while (p->all != NULL)
-		forget(p->all);
+		forget(p->all); /* NOLINT(clang-analyzer-unix.Malloc) */
 	free(p);
 }
 

@@ -179,7 +179,7 @@ verb_agents(struct cli *c)
 int
 verb_revoke(struct cli *c)
 {
-	struct cli_reply r;
+	struct cli_reply r = { 0 };
 	int code;
 
 	if (c->args.n_words != 1)

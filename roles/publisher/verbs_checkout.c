@@ -64,7 +64,7 @@ verb_checkout(const struct args *a, const char *passphrase, struct fault *f)
 	struct set_build b = { .feed_dir = a->words[1] };
 	struct listing l = { 0 };
 	const struct repo_visitor visitor = { .target = on_target, .arg = &l };
-	struct repo_report p;
+	struct repo_report p = { 0 };
 	char feed[4096];
 	size_t i;
 	enum err e = feed_folder(a->words[0], passphrase, feed, f);

@@ -474,5 +474,6 @@ ftp_conn_accept(struct ftp_server *s, uv_stream_t *listener)
 	register_conn(s, c);
 	ftp_conn_enter(c);
 	greet_or_refuse(c);
+	/* Freed by the close callback only. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	ftp_conn_leave(c);
 }
