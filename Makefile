@@ -61,11 +61,12 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb web
 all: $(COMMON) $(PROGRAMS)
 
 help:
 	@echo 'make            build every program into build/$$MODE (MODE=debug|release|asan|tsan, now: $(MODE))'
+	@echo 'make web        the pages of the web console into build/web (node and npm)'
 	@echo 'make demo       install what is missing, build, run server + branch + workstation here and show an update and a detection'
 	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
 	@echo 'make check      style, layers, static analysis (cppcheck, clang-tidy, gcc -fanalyzer), hardening of the programs'
@@ -153,6 +154,17 @@ $(B)/tests/torture/faultshim.so: tests/torture/faultshim.c
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
+# The pages of the web console. No program needs them to be built; nothing else needs node.
+WEB     := roles/console/web
+WEB_SRC := $(shell find $(WEB)/src -type f 2>/dev/null) $(addprefix $(WEB)/,index.html build.mjs texts.mjs)
+web: $(WEB)/node_modules/.package-lock.json build/web/index.html
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@packaging/deps.sh web
+	$(call say,NPM,$(WEB))cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+build/web/index.html: $(WEB)/node_modules/.package-lock.json $(WEB_SRC)
+	$(call say,WEB,build/web)node $(WEB)/build.mjs $(CURDIR)/build/web
+
 deps:
 	@packaging/deps.sh build
 deps-test:
@@ -171,12 +183,14 @@ integration: all
 # Two makes, so that packages that `deps` installs are seen by pkg-config.
 test: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
+	@$(MAKE) --no-print-directory web
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug all tests
 	@$(MAKE) --no-print-directory MODE=debug unit corpus
 	@$(MAKE) --no-print-directory MODE=release integration
 
 demo: deps
 	@packaging/deps.sh demo
+	@$(MAKE) --no-print-directory web || echo 'demo: the web console has no pages, npm did not answer'
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all
 	@$(PYTHON) tests/demo/demo.py build/release
 
@@ -234,10 +248,11 @@ install: all
 	for p in atalaia-agent atalaia-console atalaia-update-agent; do install -m 755 $(B)/$$p $(DESTDIR)$(PREFIX)/sbin/; done
 	for p in atalaia-fetch atalaia-scan; do install -m 755 $(B)/$$p $(DESTDIR)$(LIBEXEC)/; done
 	packaging/install-data.sh '$(DESTDIR)' '$(PREFIX)'
+	[ ! -f build/web/index.html ] || packaging/install-web.sh build/web '$(DESTDIR)$(PREFIX)/share/atalaia/web'
 
 deb:
 	@packaging/deps.sh deb
 	@packaging/deb.sh
 
 clean:
-	rm -rf build
+	rm -rf build $(WEB)/node_modules

@@ -1,28 +1,32 @@
 #!/bin/sh
-# deps.sh build|test|demo|static|fuzz|bench|deb: installs the Debian packages that are missing, with sudo when not root.
+# deps.sh build|web|test|demo|static|fuzz|bench|deb: installs the Debian packages that are missing, with sudo when not root.
 set -eu
 build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-dev libcjson-dev
  libsqlite3-dev libzstd-dev libarchive-dev libinih-dev libhttp-parser-dev libseccomp-dev
  libsodium-dev libssl-dev zlib1g-dev'
 demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
 test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema lftp ncftp tnftp wget busybox strace
- faketime zstd yara iproute2 ethtool iputils-ping nftables"
+ faketime zstd chromium fonts-dejavu-core yara iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
 bench='time zstd xdelta3 bsdiff zsync casync clamav'
 torture='libfuse3-dev fuse3 e2fsprogs mount'
+# The pages of the web console are built with the node that is here, or else with Debian's.
+web=
+command -v node >/dev/null && command -v npm >/dev/null || web='nodejs npm'
 deb='build-essential debhelper devscripts fakeroot lintian'
 case ${1:-build} in
 build) want=$build ;;
+web) want=$web ;;
 demo) want="$build $demo" ;;
-test) want="$build $test" ;;
+test) want="$build $web $test" ;;
 static) want=$static ;;
 fuzz) want="$build $fuzz" ;;
 torture) want="$build $test $torture" ;;
 bench) want="$build $bench" ;;
-deb) want="$build $deb" ;;
+deb) want="$build $web $deb" ;;
 *)
-    echo "deps.sh: '$1' is not a list; use build, test, demo, static, fuzz, bench or deb" >&2
+    echo "deps.sh: '$1' is not a list; use build, web, test, demo, static, fuzz, bench or deb" >&2
     exit 2
     ;;
 esac
