@@ -201,6 +201,7 @@ build_engine(struct agent *a, struct fault *f)
 	o.type = (enum engine_type)c->engine;
 	o.gate = (enum gate_mode)c->gate;
 	o.clamd_socket = c->clamd_socket;
+	o.clamd_scan = (enum clamd_method)c->clamd_scan;
 	o.clamscan = c->clamscan;
 	o.canaries = c->canaries;
 	o.clean_samples = c->clean_samples;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const char *const engine_names[] = { "none", "clamd", "command", NULL };
+static const char *const scan_names[] = { "fildes", "scan", "contscan", "multiscan", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
 static const char *const collect_names[] = { "https", "dropbox", NULL };
 static const char *const relay_names[] = { "console", "upstream", "off", NULL };
@@ -53,6 +54,10 @@ const struct conf_option agent_options[] = {
 	CHOICE("engine", "type", engine, "none", engine_names, "scanning engine"),
 	ROW("engine", "clamd_socket", CONF_STRING, clamd_socket, "/run/clamav/clamd.ctl",
 	    "unix socket of clamd"),
+	CHOICE("engine", "clamd_scan", clamd_scan, "fildes", scan_names,
+	    "how clamd gets files: fildes by descriptor, scan by path, contscan and multiscan "
+	    "whole "
+	    "folders that it walks itself"),
 	ROW("engine", "clamscan", CONF_STRING, clamscan, "/usr/bin/clamscan",
 	    "program for the load test of a new set"),
 	CHOICE("engine", "gate", gate, "auto", gate_names,

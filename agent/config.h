@@ -15,6 +15,7 @@
 enum engine_type { ENGINE_NONE, ENGINE_CLAMD, ENGINE_COMMAND };
 enum collect_by { COLLECT_HTTPS, COLLECT_DROPBOX };
 enum dropbox_relay { RELAY_CONSOLE, RELAY_UPSTREAM, RELAY_OFF };
+enum clamd_method { CLAMD_FILDES, CLAMD_SCAN, CLAMD_CONTSCAN, CLAMD_MULTISCAN };
 enum gate_mode { GATE_AUTO, GATE_ON, GATE_OFF };
 
 /* Options of the update-agent role that are handed to `serve` as they were written. */
@@ -60,6 +61,7 @@ struct agent_conf {
 	uint32_t collect_by;	/* enum collect_by */
 	uint32_t dropbox_relay; /* enum dropbox_relay */
 	uint32_t engine;	/* enum engine_type */
+	uint32_t clamd_scan;	/* enum clamd_method */
 	char *clamd_socket, *clamscan, *canaries, *clean_samples;
 	char *command_reload, *command_test, *command_scan;
 	uint32_t gate; /* enum gate_mode */

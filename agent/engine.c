@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define WATCH_MS 10000u
-#define MISSES_DOWN 2 /* looks in a row that fail before an engine is called down */
+#define WATCH_COMMAND_MS 60000u /* each look is a process */
+#define MISSES_DOWN 2		/* looks in a row that fail before an engine is called down */
 
 static const char *const type_words[] = { "none", "clamd", "command" };
 static const char *const kind_words[] = { "gate", "reload", "probe" };
@@ -230,8 +231,9 @@ engine_set_has_marker(const char *set)
 
 /* --- health --- */
 
-static void
-tell(struct engine *e, const char *type)
+void
+engine_tell(
+    struct engine *e, const char *type, const char *name, uint64_t a, const char *name2, uint64_t b)
 {
 	cJSON *data = cJSON_CreateObject();
 	enum err k =
@@ -241,6 +243,10 @@ tell(struct engine *e, const char *type)
 		k = json_add_string(data, "version", e->version);
 	if (k == OK && !e->up)
 		k = json_add_string(data, "error", e->error);
+	if (k == OK && name != NULL)
+		k = json_add_u64(data, name, a);
+	if (k == OK && name2 != NULL)
+		k = json_add_u64(data, name2, b);
 	if (k != OK) {
 		cJSON_Delete(data);
 		data = NULL;
@@ -273,7 +279,7 @@ engine_seen(struct engine *e, bool up, const char *version, const char *error)
 	    log_q(e->error));
 	/* The first look says how things are; only an engine that is missing then is news. */
 	if (e->known || !up)
-		tell(e, up ? "engine.up" : "engine.down");
+		engine_tell(e, up ? "engine.up" : "engine.down", NULL, 0, NULL, 0);
 	e->known = true;
 }
 
@@ -318,7 +324,7 @@ copy_options(struct engine_options *to, const struct engine_options *o)
 	if (to->deadline_ms == 0)
 		to->deadline_ms = 300000;
 	if (to->watch_ms == 0)
-		to->watch_ms = WATCH_MS;
+		to->watch_ms = o->type == ENGINE_COMMAND ? WATCH_COMMAND_MS : WATCH_MS;
 	return to->clamd_socket != NULL && to->clamscan != NULL && to->canaries != NULL &&
 		       to->clean_samples != NULL && to->command_reload != NULL &&
 		       to->command_test != NULL && to->command_scan != NULL
@@ -342,6 +348,7 @@ engine_open(struct engine **out, const struct engine_options *o, struct fault *f
 		return fault_set(f, ERR_NOMEM, "memory ran out");
 	}
 	e->ops = ops[o->type];
+	e->look_fd = -1;
 	(void)uv_timer_init(o->loop, &e->watch);
 	e->watch.data = e;
 	e->since = clock_wall_ms();
@@ -370,8 +377,7 @@ engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx)
 	e->closing = true;
 	e->closed = closed;
 	e->closed_ctx = ctx;
-	engine_ask_cancel(e->look_ask);
-	e->look_ask = NULL;
+	engine_look_cancel(e);
 	for (struct engine_job *j = e->jobs, *next; j != NULL; j = next) {
 		next = j->next;
 		engine_job_end(j, ERR_CANCELED, "", "the agent stops");

@@ -27,6 +27,8 @@ handle_closed(uv_handle_t *h)
 
 	if (--a->open_handles > 0)
 		return;
+	a->answer.raw = buf_text(&a->reply);
+	a->answer.raw_len = a->reply.len;
 	if (a->done != NULL)
 		a->done(a->ctx, &a->answer);
 	buf_free(&a->request);

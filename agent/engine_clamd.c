@@ -1,30 +1,8 @@
-/* engine_clamd.c - a running clamd: reload, probe, health. RELOAD is answered at once and its end
+/* engine_clamd.c - a running clamd: reload and probe. RELOAD is answered at once and its end
  * is not told; PING is answered while every scan fails. So only scans prove anything here. */
 #include "engine_internal.h"
 
-#include "base/limits.h"
-#include "base/log.h"
-
-#include <string.h>
-
-#define ASK_MS 45000u /* a blocking reload was seen to stall scans for 31 s */
-#define TRY_MS 250u   /* between two looks for the marker */
-
-static enum err
-ask_instream(struct engine_ask **out, struct engine *e, const struct buf *content,
-    void (*done)(void *ctx, const struct engine_answer *a), void *ctx)
-{
-	struct buf request;
-	enum err k;
-
-	buf_init(&request, 2 * (size_t)LIMIT_SAMPLE_BYTES);
-	k = clamd_instream(&request, content->data, content->len);
-	if (k == OK)
-		k = engine_ask(out, e->o.loop, e->o.clamd_socket, request.data, request.len, ASK_MS,
-		    done, ctx);
-	buf_free(&request);
-	return k;
-}
+#define TRY_MS 250u /* between two looks for the marker */
 
 /* --- reload --- */
 
@@ -49,8 +27,8 @@ reload_answered(void *ctx, const struct engine_answer *a)
 static enum err
 clamd_reload(struct engine_job *j, struct fault *f)
 {
-	enum err k = engine_ask(
-	    &j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8, ASK_MS, reload_answered, j);
+	enum err k = engine_ask(&j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8,
+	    ENGINE_ASK_MS, reload_answered, j);
 
 	return k == OK ? OK : fault_set(f, k, "clamd cannot be asked");
 }
@@ -112,7 +90,7 @@ scan_next(struct engine_job *j)
 		engine_job_end(j, OK, "", "%s", "");
 		return;
 	}
-	k = ask_instream(&j->ask, j->e, &j->samples.item[j->at].bytes, sample_answered, j);
+	k = engine_ask_scan(&j->ask, j->e, &j->samples.item[j->at].bytes, sample_answered, j);
 	if (k != OK)
 		engine_job_end(j, k, "down", "clamd cannot be asked: %s", err_text(k));
 }
@@ -135,54 +113,5 @@ clamd_stop(struct engine_job *j)
 	(void)uv_timer_stop(&j->pause);
 }
 
-/* --- health: the version, then a scan of something clean --- */
-
-static void
-look_scanned(void *ctx, const struct engine_answer *a)
-{
-	struct engine *e = ctx;
-	char version[CLAMD_NAME];
-
-	e->look_ask = NULL;
-	memcpy(version, e->version, sizeof version);
-	if (a->err == OK && a->reply.kind == CLAMD_CLEAN)
-		engine_seen(e, true, version, "");
-	else
-		engine_seen(e, false, "", a->err != OK ? err_text(a->err) : a->reply.text);
-}
-
-static void
-look_answered(void *ctx, const struct engine_answer *a)
-{
-	struct engine *e = ctx;
-	struct buf clean;
-	enum err k;
-
-	e->look_ask = NULL;
-	if (a->err != OK) {
-		engine_seen(e, false, "", err_text(a->err));
-		return;
-	}
-	if (a->reply.kind == CLAMD_VERSION && strcmp(e->version, a->reply.text) != 0) {
-		log_info("engine.version", "version=%s", log_q(a->reply.text));
-		memcpy(e->version, a->reply.text, sizeof e->version);
-	}
-	buf_init(&clean, 4096);
-	k = clamd_clean_sample(&clean);
-	if (k == OK)
-		k = ask_instream(&e->look_ask, e, &clean, look_scanned, e);
-	buf_free(&clean);
-	if (k != OK)
-		log_warn("engine.look", "why=%s", err_word(k));
-}
-
-static void
-clamd_look(struct engine *e)
-{
-	if (engine_ask(&e->look_ask, e->o.loop, e->o.clamd_socket, "zVERSION", 9, ASK_MS,
-		look_answered, e) != OK)
-		log_warn("engine.look", "why=%s", "no memory");
-}
-
 const struct engine_ops engine_clamd_ops = { engine_clamscan_gate, clamd_reload, clamd_probe,
-	clamd_stop, clamd_look };
+	clamd_stop, engine_clamd_look };

@@ -155,4 +155,4 @@ command_stop(struct engine_job *j)
 }
 
 const struct engine_ops engine_command_ops = { command_gate, command_reload, command_probe,
-	command_stop, NULL };
+	command_stop, engine_command_look };

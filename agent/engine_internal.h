@@ -70,11 +70,15 @@ struct engine {
 	uv_timer_t watch;
 	struct engine_job *jobs;
 	struct engine_ask *look_ask;
+	struct engine_run *look_run;
+	int look_fd;		  /* the clean sample of a command's look, -1: none */
+	struct clamd_stats stats; /* memory 0: not known */
+	bool memory_short;
 	bool up, known, closing;
 	unsigned misses;
 	int64_t since; /* wall ms */
 	char version[CLAMD_NAME], error[200];
-	char current[1100]; /* set of the last reload */
+	char current[1100];		   /* set of the last reload */
 	uint64_t memory_need, memory_have; /* bytes, at the last gate */
 	const char *reload; /* "concurrent", "blocking", "none": what fits; NULL: not asked yet */
 	void (*closed)(void *ctx);
@@ -92,6 +96,14 @@ enum err engine_clamscan_gate(struct engine_job *j, struct fault *f);
  * byte of a set. From the loop, after engine_job_load. */
 bool engine_memory_fits(struct engine_job *j, unsigned factor);
 MUST_CHECK enum err engine_memory_status(const struct engine *e, cJSON *o);
+/* engine_look.c */
+void engine_clamd_look(struct engine *e);
+void engine_command_look(struct engine *e);
+void engine_look_cancel(struct engine *e);
+#define ENGINE_ASK_MS 45000u /* a blocking reload was seen to stall scans for 31 s */
+/* engine.c: raises an event about the engine; more is taken into its data. */
+void engine_tell(struct engine *e, const char *type, const char *name, uint64_t a,
+    const char *name2, uint64_t b);
 /* A look's outcome. */
 void engine_seen(struct engine *e, bool up, const char *version, const char *error);
 
@@ -110,10 +122,15 @@ MUST_CHECK bool engine_sample_right(const struct engine_sample *s, const char *s
 struct engine_answer {
 	enum err err; /* UNREACHABLE, TIMEOUT, CLOSED, PARSE... */
 	struct clamd_reply reply;
+	const char *raw; /* the same as it came; during done only */
+	size_t raw_len;
 };
 MUST_CHECK enum err engine_ask(struct engine_ask **out, uv_loop_t *loop, const char *socket,
     const void *request, size_t n, unsigned timeout_ms,
     void (*done)(void *ctx, const struct engine_answer *a), void *ctx);
+/* The same for INSTREAM with this content, to the engine's socket. */
+MUST_CHECK enum err engine_ask_scan(struct engine_ask **out, struct engine *e,
+    const struct buf *content, void (*done)(void *ctx, const struct engine_answer *a), void *ctx);
 void engine_ask_cancel(struct engine_ask *a); /* done will not be called; NULL is fine */
 
 /* engine_run.c: one child with its output. */

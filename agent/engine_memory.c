@@ -44,9 +44,15 @@ engine_memory_status(const struct engine *e, cJSON *o)
 	cJSON *m;
 	enum err k;
 
-	if (e->reload == NULL)
+	if (e->reload == NULL && e->stats.memory == 0)
 		return OK;
 	k = json_add_object(o, "memory", &m);
+	if (k == OK && e->stats.memory != 0)
+		k = json_add_u64(m, "used", e->stats.memory);
+	if (k == OK && e->stats.memory != 0)
+		k = json_add_u64(m, "queue", e->stats.queue);
+	if (e->reload == NULL)
+		return k;
 	if (k == OK)
 		k = json_add_u64(m, "need", e->memory_need);
 	if (k == OK)

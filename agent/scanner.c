@@ -293,12 +293,18 @@ add_list(cJSON *o, const char *name, const char *const *items, size_t n)
 static enum err
 add_engine(cJSON *o, const struct engine *engine)
 {
+	static const char *const methods[] = { [CLAMD_FILDES] = "fildes",
+		[CLAMD_SCAN] = "scan",
+		[CLAMD_CONTSCAN] = "contscan",
+		[CLAMD_MULTISCAN] = "multiscan" };
 	const struct engine_options *e = engine_settings(engine);
 	cJSON *m;
 	enum err k = json_add_object(o, "engine", &m);
 
 	if (k == OK)
 		k = json_add_string(m, "type", e->type == ENGINE_CLAMD ? "clamd" : "command");
+	if (k == OK && e->type == ENGINE_CLAMD)
+		k = json_add_string(m, "method", methods[e->clamd_scan]);
 	if (k == OK && e->type == ENGINE_CLAMD)
 		return json_add_string(m, "socket", e->clamd_socket);
 	if (k == OK)

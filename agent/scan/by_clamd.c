@@ -124,7 +124,8 @@ send_all(struct job *j)
 
 		if (p->sent)
 			continue;
-		e = link_send(&j->link, p->f.fd, &p->id);
+		e = j->s->c->method == SCAN_PATH ? link_send_path(&j->link, p->f.path, &p->id)
+						 : link_send(&j->link, p->f.fd, &p->id);
 		p->sent = true;
 		p->sent_ms = clock_mono_ms();
 		if (e != OK) {

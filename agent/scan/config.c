@@ -31,6 +31,22 @@ read_list(
 }
 
 static enum err
+read_method(struct scan_config *c, const char *word, struct fault *f)
+{
+	static const char *const words[] = { [SCAN_FILDES] = "fildes",
+		[SCAN_PATH] = "scan",
+		[SCAN_CONT] = "contscan",
+		[SCAN_MULTI] = "multiscan" };
+
+	for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(word, words[i]) == 0) {
+			c->method = (enum scan_method)i;
+			return OK;
+		}
+	return fault_set(f, ERR_INVAL, "'%.40s' is no way to give files to clamd", word);
+}
+
+static enum err
 read_engine(struct scan_config *c, struct fault *f)
 {
 	const char *type;
@@ -48,6 +64,11 @@ read_engine(struct scan_config *c, struct fault *f)
 	}
 	if (strcmp(type, "clamd") != 0)
 		return fault_set(f, ERR_INVAL, "engine type '%.40s' cannot scan", type);
+	e = json_opt_string(engine, "method", "fildes", &type, f);
+	if (e == OK)
+		e = read_method(c, type, f);
+	if (e != OK)
+		return e;
 	return json_get_string(engine, "socket", &c->socket, f);
 }
 

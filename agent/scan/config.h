@@ -12,13 +12,18 @@
 
 #define SCAN_PATHS 64
 
+/* How clamd gets what it scans: FILDES inside a session; SCAN with a path inside a session;
+ * CONTSCAN and MULTISCAN once for each path of the scan, so that clamd walks by itself. */
+enum scan_method { SCAN_FILDES, SCAN_PATH, SCAN_CONT, SCAN_MULTI };
+
 struct scan_config {
 	cJSON *tree; /* owns the text below */
 	const char *paths[SCAN_PATHS], *exclude[SCAN_PATHS];
 	size_t n_paths, n_exclude;
 	bool command;	    /* engine: a command instead of clamd */
 	const char *socket; /* clamd */
-	const char *scan;   /* command line with {set} and {file} */
+	enum scan_method method;
+	const char *scan; /* command line with {set} and {file} */
 	const char *set;
 	bool cross_mounts, require_confinement, background;
 	bool gentle; /* one file at a time, and as much rest as work: the engine's CPU is not ours

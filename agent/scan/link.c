@@ -93,10 +93,9 @@ send_bytes(struct link *l, const char *p, size_t n, int file)
 }
 
 enum err
-link_open(struct link *l, const char *socket_path)
+link_connect(struct link *l, const char *socket_path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	enum err e;
 
 	link_close(l);
 	if (text_copy(sa.sun_path, sizeof sa.sun_path, socket_path, strlen(socket_path)) != OK)
@@ -109,9 +108,38 @@ link_open(struct link *l, const char *socket_path)
 		link_close(l);
 		return ERR_UNREACHABLE;
 	}
-	e = send_bytes(l, "zIDSESSION", 11, -1);
+	return OK;
+}
+
+enum err
+link_open(struct link *l, const char *socket_path)
+{
+	enum err e = link_connect(l, socket_path);
+
+	if (e == OK)
+		e = send_bytes(l, "zIDSESSION", 11, -1);
 	if (e != OK)
 		link_close(l);
+	return e;
+}
+
+enum err
+link_command(struct link *l, const char *command, const char *path)
+{
+	enum err e = l->fd < 0 ? ERR_CLOSED : send_bytes(l, command, strlen(command), -1);
+
+	if (e == OK)
+		e = send_bytes(l, " ", 1, -1);
+	return e == OK ? send_bytes(l, path, strlen(path) + 1, -1) : e;
+}
+
+enum err
+link_send_path(struct link *l, const char *path, uint32_t *id)
+{
+	enum err e = link_command(l, "zSCAN", path);
+
+	if (e == OK)
+		*id = l->next_id++;
 	return e;
 }
 
@@ -130,42 +158,67 @@ link_send(struct link *l, int file, uint32_t *id)
 	return e;
 }
 
+/* One whole reply, its NUL included in *n. ERR_AGAIN: there is none yet. */
 static enum err
-take_reply(struct link *l, struct clamd_reply *out)
+whole_reply(const struct link *l, size_t *n)
 {
 	const uint8_t *nul = l->in.len > 0 ? memchr(l->in.data, '\0', l->in.len) : NULL;
-	enum err e;
 
 	if (nul == NULL)
 		return ERR_AGAIN;
-	e = clamd_parse(out, (const char *)l->in.data, (size_t)(nul - l->in.data), true);
-	buf_consume(&l->in, (size_t)(nul - l->in.data) + 1);
+	*n = (size_t)(nul - l->in.data) + 1;
+	return OK;
+}
+
+static enum err
+receive(struct link *l, unsigned ms, size_t *n)
+{
+	char chunk[4096];
+	enum err e;
+
+	while ((e = whole_reply(l, n)) == ERR_AGAIN) {
+		ssize_t k;
+
+		if (l->fd < 0)
+			return ERR_CLOSED;
+		e = wait_for(l, POLLIN, ms);
+		if (e != OK)
+			return e;
+		k = recv(l->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+		if (k < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (k <= 0)
+			return ERR_CLOSED;
+		if (buf_append(&l->in, chunk, (size_t)k) != OK)
+			return ERR_TOOBIG;
+	}
 	return e;
 }
 
 enum err
 link_reply(struct link *l, unsigned ms, struct clamd_reply *out)
 {
-	char chunk[4096];
-	enum err e;
+	size_t n;
+	enum err e = receive(l, ms, &n);
 
-	for (;;) {
-		ssize_t n;
+	if (e != OK)
+		return e;
+	e = clamd_parse(out, (const char *)l->in.data, n - 1, true);
+	buf_consume(&l->in, n);
+	return e;
+}
 
-		e = take_reply(l, out);
-		if (e != ERR_AGAIN)
-			return e;
-		if (l->fd < 0)
-			return ERR_CLOSED;
-		e = wait_for(l, POLLIN, ms);
-		if (e != OK)
-			return e;
-		n = recv(l->fd, chunk, sizeof chunk, MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return ERR_CLOSED;
-		if (buf_append(&l->in, chunk, (size_t)n) != OK)
-			return ERR_TOOBIG;
-	}
+enum err
+link_path_reply(struct link *l, unsigned ms, struct clamd_reply *out, char *path, size_t size)
+{
+	size_t n, len;
+	enum err e = receive(l, ms, &n);
+
+	if (e != OK)
+		return e;
+	e = clamd_parse_path(out, (const char *)l->in.data, n - 1, &len);
+	if (e == OK)
+		e = text_copy(path, size, (const char *)l->in.data, len);
+	buf_consume(&l->in, n);
+	return e;
 }

@@ -236,6 +236,8 @@ scan_run(struct scan *s)
 		s->err = fault_set(&s->fault, e, "the scan cannot begin: %s", err_text(e));
 	else if (s->c->command)
 		scan_by_command(s);
+	else if (s->c->method == SCAN_CONT || s->c->method == SCAN_MULTI)
+		scan_by_tree(s);
 	else
 		scan_by_clamd(s);
 	walk_close(s->walk);

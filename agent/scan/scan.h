@@ -33,6 +33,7 @@ void scan_found(struct scan *s, struct walk_file *f, const char *signature);
 void scan_failed(struct scan *s, struct walk_file *f, const char *error); /* this file only */
 /* Each of the three closes the descriptor and frees the path. */
 void scan_by_clamd(struct scan *s);
+void scan_by_tree(struct scan *s); /* clamd walks: CONTSCAN, MULTISCAN */
 void scan_by_command(struct scan *s);
 
 #endif

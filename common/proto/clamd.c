@@ -92,6 +92,86 @@ clamd_parse(struct clamd_reply *out, const char *p, size_t n, bool session)
 	return OK;
 }
 
+enum err
+clamd_parse_path(struct clamd_reply *out, const char *p, size_t n, size_t *path_len)
+{
+	enum err e = clamd_parse(out, p, n, false);
+	const char *v = verdict(p, n);
+
+	*path_len = 0;
+	if (e != OK || n == 0 || p[0] != '/')
+		return e;
+	if (out->kind == CLAMD_FAILED) { /* what went wrong may hold ": " as well */
+		for (size_t i = 1; i + 1 < n && *path_len == 0; i++)
+			if (p[i] == ':' && p[i + 1] == ' ')
+				*path_len = i;
+	} else if (v != p) {
+		*path_len = (size_t)(v - p) - 2;
+	}
+	return OK;
+}
+
+/* --- STATS --- */
+
+/* The word after `name` in the text after `from`, NULL: none. */
+static const char *
+word_after(const char *from, const char *end, const char *name, size_t *len)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = from; p != NULL && p + n < end; p++) {
+		if (memcmp(p, name, n) != 0)
+			continue;
+		p += n;
+		for (*len = 0; p + *len < end && strchr(" \t\n", p[*len]) == NULL;)
+			(*len)++;
+		return p;
+	}
+	return NULL;
+}
+
+static uint32_t
+stats_number(const char *p, const char *end, const char *name)
+{
+	uint32_t v = 0;
+	size_t len;
+	const char *word = word_after(p, end, name, &len);
+
+	return word != NULL && text_u32(word, len, UINT32_MAX, &v) == OK ? v : 0;
+}
+
+/* "1293.283M": mebibytes with three decimals; "N/A": 0. */
+static uint64_t
+stats_mebibytes(const char *p, const char *end, const char *name)
+{
+	uint32_t whole = 0, part = 0;
+	size_t len = 0, point;
+	const char *word = word_after(p, end, name, &len);
+
+	if (word == NULL || len < 6 || word[len - 1] != 'M' || word[len - 5] != '.')
+		return 0;
+	point = len - 5;
+	if (text_u32(word, point, 1u << 24, &whole) != OK ||
+	    text_u32(word + point + 1, 1, 9, &part) != OK)
+		return 0;
+	return ((uint64_t)whole << 20) + ((uint64_t)part << 20) / 10;
+}
+
+enum err
+clamd_stats_parse(struct clamd_stats *out, const char *p, size_t n)
+{
+	const char *end = p + n;
+
+	*out = (struct clamd_stats){ 0 };
+	if (n < 7 || memcmp(p, "POOLS: ", 7) != 0)
+		return ERR_PARSE;
+	out->threads = stats_number(p, end, "THREADS: live ");
+	out->threads_max = stats_number(p, end, " max ");
+	out->queue = stats_number(p, end, "QUEUE: ");
+	out->memory = stats_mebibytes(p, end, "pools_total ") + stats_mebibytes(p, end, "heap ");
+	return OK;
+}
+
 bool
 clamd_is_marker(const char *signature, const char *feed, uint64_t version)
 {

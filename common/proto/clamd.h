@@ -33,6 +33,18 @@ struct clamd_reply {
  * ERR_PARSE: empty, or no id where one must be. */
 MUST_CHECK enum err clamd_parse(struct clamd_reply *out, const char *p, size_t n, bool session);
 
+/* A reply that names a path, as those of SCAN, CONTSCAN and MULTISCAN: *path is where it is in p,
+ * path_len 0 when the reply names none. kind and text as by clamd_parse. */
+MUST_CHECK enum err clamd_parse_path(
+    struct clamd_reply *out, const char *p, size_t n, size_t *path_len);
+
+/* The reply to STATS. Members that clamd does not tell are 0. ERR_PARSE: it is no such reply. */
+struct clamd_stats {
+	uint64_t memory; /* bytes: its signatures, and its heap where it knows that */
+	uint32_t threads, threads_max, queue;
+};
+MUST_CHECK enum err clamd_stats_parse(struct clamd_stats *out, const char *p, size_t n);
+
 /* Is this the marker of that feed's version, with or without clamd's ".UNOFFICIAL"? */
 bool clamd_is_marker(const char *signature, const char *feed, uint64_t version);
 MUST_CHECK enum err clamd_marker_content(struct buf *out, const char *feed, uint64_t version);

@@ -2,9 +2,11 @@
 import base64
 import json
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -92,6 +94,47 @@ def test_finds_and_counts(clamd, tree):
     assert d["sha256"] == "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
     assert s.process.returncode == 0
     assert any("scan.confined" in x and "landlock=" in x for x in s.log)
+
+
+@pytest.mark.parametrize("method", ["scan", "contscan", "multiscan"])
+def test_clamd_may_open_files_itself(clamd, tree, method):
+    (tree / "deep" / "a: b.com").write_bytes(EICAR)
+    (tree / "mine").mkdir()
+    (tree / "mine" / "kept.com").write_bytes(EICAR)
+    os.chmod(tree, 0o755)
+    s = Scan({"paths": [str(tree), str(tree / "clean1.txt")], "exclude": [str(tree / "mine")],
+              "engine": {"type": "clamd", "socket": clamd.socket, "method": method}})
+    r = s.result()
+    assert r["outcome"] == "done" and r["found"] == 2, (r, s.log)
+    found = {d["path"]: d for d in s.of("detection")}
+    assert set(found) == {str(tree / "deep" / "a: b.com"), str(tree / "deep" / "er" / "bad.com")}
+    d = found[str(tree / "deep" / "a: b.com")]
+    assert d["signature"] == "Test.Eicar.UNOFFICIAL" and d["ino"] == os.stat(d["path"]).st_ino
+    assert d["sha256"] == "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f"
+    assert method != "scan" or r["files"] >= 33
+    s = Scan({"paths": [str(tree / "absent")],
+              "engine": {"type": "clamd", "socket": clamd.socket, "method": method}})
+    assert s.result()["unreadable"] == 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to run clamd as somebody else")
+def test_by_descriptor_clamd_needs_no_permission_to_read():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        os.chmod(folder, 0o711)
+        (folder / "clamd").mkdir()
+        write_set(folder / "clamd" / "db")
+        os.chown(folder / "clamd", 65534, 65534)
+        (folder / "tree").mkdir(mode=0o700)
+        (folder / "tree" / "bad.com").write_bytes(EICAR)
+        c = Clamd(folder / "clamd", folder / "clamd" / "db", user=65534)
+        try:
+            for method, found in (("fildes", 1), ("scan", 0)):
+                r = Scan({"paths": [str(folder / "tree")], "engine": {
+                    "type": "clamd", "socket": c.socket, "method": method}}).result()
+                assert (r["found"], r["unreadable"]) == (found, 1 - found), (method, r)
+        finally:
+            c.stop()
 
 
 def test_single_files_excludes_and_limits(clamd, tree):

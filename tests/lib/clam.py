@@ -29,7 +29,8 @@ def write_set(folder, feed="signatures", version=1, extra=()):
 
 
 class Clamd:
-    def __init__(self, folder, database):
+    def __init__(self, folder, database, user=None):
+        self.user = user
         self.folder, self.socket = str(folder), os.path.join(str(folder), "clamd.sock")
         conf = os.path.join(self.folder, "clamd.conf")
         with open(conf, "w", encoding="ascii") as f:
@@ -41,7 +42,9 @@ class Clamd:
 
     def start(self):
         self.process = subprocess.Popen(self.argv, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=subprocess.DEVNULL,
+                                        **({"user": self.user, "group": self.user, "extra_groups": []}
+                                           if self.user else {}))
         wait_for(lambda: self.ask(b"zPING\0") == b"PONG\0", 20, "clamd")
 
     def ask(self, request):
