@@ -61,9 +61,10 @@
 	(16u << 20)	      /* text of one listing: 65536 names of 255 bytes never come          \
 			       */
 #define LIMIT_FTP_STALL 16384 /* bytes a transfer must move in stall_timeout: 273 B/s at 60 s */
-#define LIMIT_FTP_PIECE (4u << 20) /* one sendfile: fair to the others, few calls for a GB */
-#define LIMIT_FTP_COLD 4	   /* workers that may wait for the disk for transfers at a time */
-#define LIMIT_DROPPED_FILES 10000  /* at the console, of one mirror: its own box holds as many */
+#define LIMIT_FTP_PIECE                                                                            \
+	(8u << 20)	 /* one sendfile: about a millisecond; fewer calls keep sockets full */
+#define LIMIT_FTP_COLD 4 /* workers that may wait for the disk for transfers at a time */
+#define LIMIT_DROPPED_FILES 10000 /* at the console, of one mirror: its own box holds as many */
 #define LIMIT_DROPPED_BYTES (4ull << 30)
 #define LIMIT_DROPPED_FLOOR (1ull << 30) /* free bytes that uploads leave to the console */
 #define LIMIT_DROPBOX_PEERS 4096 /* slots for addresses with uploads today; half may be in use */

@@ -17,7 +17,8 @@
 	(256 * 1024) /* one sendfile: bounded time in the pool, few wake-ups at line speed */
 #define READ_PIECE 32768
 #define WARM_PIECE                                                                                 \
-	(1024 * 1024) /* from memory, in the loop: some 100 us, and the others get their turn */
+	(8u << 20) /* from memory, in the loop: a millisecond, and the others get their turn       \
+		    */
 
 struct http_file {
 	struct http_req *r; /* NULL: dropped */
@@ -25,6 +26,9 @@ struct http_file {
 	int fd, sock; /* sock -1: read instead of sendfile */
 	uint64_t offset, left;
 	uv_fs_t fs;
+	uv_work_t work; /* a piece that waits for the disk */
+	size_t piece, moved;
+	enum err e;
 	uv_poll_t poll;
 	bool busy, waiting;
 	char *room; /* READ_PIECE bytes when sock is -1 */
@@ -127,26 +131,37 @@ count_sent(struct http_file *f, size_t n)
 	f->d->stats.bytes_out += (uint64_t)n;
 }
 
+/* What sock_send_file said, of a worker or of the loop. */
 static void
-on_sent(uv_fs_t *fs)
+piece_sent(struct http_file *f, enum err e, size_t moved)
 {
-	struct http_file *f = fs->data;
-	ssize_t n = fs->result;
+	if (e == ERR_AGAIN) {
+		wait_writable(f);
+		return;
+	}
+	count_sent(f, moved);
+	if (advance(f, e == OK ? (ssize_t)moved : e == ERR_CLOSED ? UV_EPIPE : UV_EIO))
+		wait_writable(f);
+}
 
-	uv_fs_req_cleanup(fs);
+static void
+send_work(uv_work_t *w)
+{
+	struct http_file *f = w->data;
+
+	f->e = sock_send_file(f->sock, f->fd, f->offset, f->piece, &f->moved);
+}
+
+static void
+on_sent(uv_work_t *w, int status)
+{
+	struct http_file *f = w->data;
+
 	f->busy = false;
-	if (f->r == NULL) {
+	if (f->r == NULL)
 		file_end(f);
-		return;
-	}
-	if (n == UV_EAGAIN) {
-		wait_writable(f);
-		return;
-	}
-	if (n > 0)
-		count_sent(f, (size_t)n);
-	if (advance(f, n))
-		wait_writable(f);
+	else
+		piece_sent(f, status == 0 ? f->e : ERR_CANCELED, f->moved);
 }
 
 static void
@@ -182,13 +197,7 @@ sent_from_memory(struct http_file *f)
 	if (!sock_file_in_memory(f->fd, f->offset, piece))
 		return false;
 	e = sock_send_file(f->sock, f->fd, f->offset, piece, &moved);
-	if (e == ERR_AGAIN) {
-		wait_writable(f);
-		return true;
-	}
-	count_sent(f, moved);
-	if (advance(f, e == OK ? (ssize_t)moved : e == ERR_CLOSED ? UV_EPIPE : UV_EIO))
-		wait_writable(f);
+	piece_sent(f, e, moved);
 	return true;
 }
 
@@ -206,10 +215,10 @@ start_piece(struct http_file *f)
 	if (piece > f->left)
 		piece = (size_t)f->left;
 	f->busy = true;
-	f->fs.data = f;
+	f->fs.data = f->work.data = f;
 	if (f->sock >= 0) {
-		ret = uv_fs_sendfile(
-		    f->d->loop, &f->fs, f->sock, f->fd, (int64_t)f->offset, piece, on_sent);
+		f->piece = piece;
+		ret = uv_queue_work(f->d->loop, &f->work, send_work, on_sent);
 	} else {
 		v = uv_buf_init(f->room, (unsigned)piece);
 		ret =

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Headers older than Linux 6.5 do not know it; the number is the same on every architecture. */
@@ -125,6 +126,20 @@ enum err
 sock_send(int fd, const void *p, size_t n, size_t *moved)
 {
 	return moved_or_errno(send(fd, p, n, MSG_NOSIGNAL), moved);
+}
+
+enum err
+sock_send_last(int fd, const void *p, size_t n, size_t *moved)
+{
+	return moved_or_errno(send(fd, p, n, MSG_NOSIGNAL | MSG_MORE), moved);
+}
+
+enum err
+sock_read_memory(int file, uint64_t offset, void *p, size_t n)
+{
+	struct iovec v = { p, n };
+
+	return preadv2(file, &v, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)n ? OK : ERR_AGAIN;
 }
 
 enum err

@@ -26,6 +26,12 @@ MUST_CHECK enum err sock_inline_urgent(
 MUST_CHECK enum err sock_send(int fd, const void *p, size_t n, size_t *moved);
 /* OK with *moved == 0 is the end. */
 MUST_CHECK enum err sock_recv(int fd, void *p, size_t n, size_t *moved);
+/* The end of a stream: more does not follow, but the close does. The kernel waits for it, so that
+ * the last bytes and the end are one packet. Close at once when all went. */
+MUST_CHECK enum err sock_send_last(int fd, const void *p, size_t n, size_t *moved);
+/* Reads exactly n bytes at offset when all of them are in memory; else ERR_AGAIN: never waits for
+ * the disk. */
+MUST_CHECK enum err sock_read_memory(int file, uint64_t offset, void *p, size_t n);
 /* Sends up to n bytes of `file` from offset without copying them through this process. OK with
  * *moved == 0: the file ends there. ERR_AGAIN, ERR_CLOSED as above, ERR_IO: the disk. Blocks on the
  * disk when the bytes are not in memory. */

@@ -1,13 +1,18 @@
 """make bench-mirror: the update agent beside FTP servers and nginx from Debian, same machine, same run, as ratios.
 
-usage: mirror.py PROGRAM [--quick] [--out FILE.md]
+usage: mirror.py PROGRAM [--quick] [--out FILE.md] [--json FILE]
+The tables show one round each. What is compared is measured again in turns, ours and the peer's, and the medians count: on a busy machine a
+single figure says little. FILE of --json: {"machine", "quick", "ftp": {server: {...}}, "http": {...}, "targets": [{"what", "ours", "theirs",
+"ratio", "low", "reached"}]}.
 Clients are threads of this process, so that the CPU of a server is what the kernel charges to it and its children alone."""
 import argparse
+import json
 import os
 import pathlib
 import platform
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -231,7 +236,9 @@ def ftp_table(servers, quick, say):
             continue
         finally:
             server.stop()
-        rows[server.name] = (got[2][1], rate, files, idle)
+        rows[server.name] = {"mb_per_s": [x[0] for x in got], "cpu_s_per_gb": [x[1] for x in got], "sessions_per_s": rate,
+                             "cpu_us_per_session": micros, "small_files_per_s": files, "cpu_us_per_file": each,
+                             "idle_bytes_per_session": idle}
         say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + " | "
             + " | ".join(f"{x[1]:.3f}" for x in got)
             + f" | {rate:.0f} | {micros:.0f} | {files:.0f} | {each:.0f} | {idle:.0f} |")
@@ -265,20 +272,87 @@ def http_table(atalaia, nginx, tree, quick, say):
                     s.close()
         finally:
             server.stop()
-        rows[server.name] = (got[2][1], [r[0] for r in rates], [r[2] for r in rates])
+        rows[server.name] = {"mb_per_s": [x[0] for x in got], "cpu_s_per_gb": [x[1] for x in got],
+                             "requests_per_s": [r[0] for r in rates], "p99_ms": [r[1] for r in rates],
+                             "cpu_us_per_request": [r[2] for r in rates]}
         say(f"| {server.name} | " + " | ".join(f"{x[0]:.0f}" for x in got) + f" | {got[2][1]:.3f} | "
             + " | ".join(f"{r[0]:.0f} ({r[1]:.2f}, {r[2]:.1f})" for r in rates) + f" | {held} |")
     return rows
 
 
-def verdict(say, what, ours, theirs, low):
-    """ours / theirs; low: less is better."""
-    if theirs is None:
-        say(f"- {what}: {ours:.4g}, no peer to compare with")
-        return
-    ratio = ours / theirs if theirs else 0
-    ok = ratio <= 1 if low else ratio >= 1
-    say(f"- {what}: {ours:.4g} against {theirs:.4g}, ratio {ratio:.2f}: {'reached' if ok else 'NOT reached'}")
+class Verdicts:
+    def __init__(self, say):
+        self.say, self.targets = say, []
+
+    def add(self, what, ours, theirs, low):
+        """ours / theirs; low: less is better."""
+        if not theirs:
+            self.say(f"- {what}: {ours:.4g}, no peer to compare with")
+            return
+        ratio = ours / theirs
+        reached = ratio <= 1 if low else ratio >= 1
+        self.say(f"- {what}: {ours:.4g} against {theirs:.4g}, ratio {ratio:.2f}: {'reached' if reached else 'NOT reached'}")
+        self.targets.append({"what": what, "ours": ours, "theirs": theirs, "ratio": ratio, "low": low, "reached": reached})
+
+
+def duel(ours, theirs, rounds, measure):
+    """measure(server) of both in turns; the medians, one for each figure that it returns."""
+    servers = [ours(), theirs()]
+    got = [[], []]
+    try:
+        for server in servers:
+            server.start()
+            server.big = BIG
+            measure(server)               # warm
+        for _ in range(rounds):
+            for list_, server in zip(got, servers):
+                list_.append(measure(server))
+    finally:
+        for server in servers:
+            server.stop()
+    return [[statistics.median(x) for x in zip(*rows)] for rows in got]
+
+
+def big_at_fifty(server):
+    """CPU seconds per GB of the server, and of server and clients together."""
+    before, mine = server.cpu(), time.process_time()
+    ftp_download(server, 50)
+    cpu = server.cpu() - before
+    size = 50 * server.big / 1e9
+    return cpu / size, (cpu + time.process_time() - mine) / size
+
+
+def compare(ours, tree, ftp, nginx, run, root, quick, say):
+    """The targets, each in turns with the peer that it names."""
+    peer = {c.name: (lambda c=c: c(run, tree, root)) for c in peers.PEERS}
+    v = Verdicts(say)
+    rounds = 3 if quick else 5
+    say(f"\nTo reach, medians of {rounds} rounds in turns with that peer:")
+    best = min((n for n in ftp if n != "atalaia"), key=lambda n: ftp[n]["cpu_s_per_gb"][2], default=None)
+    if best:
+        a, b = duel(ours, peer[best], rounds, big_at_fifty)
+        v.add(f"CPU seconds per GB at 50 clients, the best FTP peer ({best})", a[0], b[0], True)
+        v.add(f"the same with the clients' CPU, {best}", a[1], b[1], True)
+    v.add("idle bytes per session, 4 kB", ftp["atalaia"]["idle_bytes_per_session"], 4096, True)
+    if "pyftpdlib" in ftp:
+        a, b = duel(ours, peer["pyftpdlib"], rounds, lambda s: sessions_per_second(s, 2))
+        v.add("sessions/s, pyftpdlib", a[0], b[0], False)
+        v.add("CPU us/session, pyftpdlib", a[1], b[1], True)
+    if "pure-ftpd" in ftp:
+        a, b = duel(ours, peer["pure-ftpd"], rounds, lambda s: small_files(s, 1000))
+        v.add("small files/s, pure-ftpd", a[0], b[0], False)
+        v.add("CPU us/small file, pure-ftpd", a[1], b[1], True)
+
+    def versions(server, n):
+        own = server.name == "atalaia"
+        return wrk(server, server.version if own else server.port, "/v1/f/timestamp" if own else "/f/metadata/timestamp.json",
+                   n, 2, tree, peers.Server.environment(server))
+
+    for n in (1, 64, 500):
+        a, b = duel(ours, nginx, rounds, lambda s, n=n: versions(s, n))
+        v.add(f"3333 requests/s at {n} connections, nginx", a[0], b[0], False)
+        v.add(f"3333 CPU us/request at {n} connections, nginx", a[2], b[2], True)
+    return v.targets
 
 
 def main():
@@ -287,6 +361,7 @@ def main():
     p.add_argument("program")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--out")
+    p.add_argument("--json")
     p.add_argument("--scratch")
     a = p.parse_args()
     lines = []
@@ -303,25 +378,22 @@ def main():
     root, BIG = make_root(run, a.quick)
     os.chmod(scratch, 0o755)
     cpu = next((x.split(":")[1].strip() for x in open("/proc/cpuinfo") if x.startswith("model name")), "?")
-    say(f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} x {cpu}, load"
-        f" {os.getloadavg()[0]:.1f}, {BIG // MB} MB file, loopback, clients on the same cores\n")
+    machine = (f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} x {cpu}, load"
+               f" {os.getloadavg()[0]:.1f}, {BIG // MB} MB file, loopback, clients on the same cores")
+    say(machine + "\n")
 
     def ours():
         return peers.Atalaia(run, tree, root, pathlib.Path(a.program).resolve())
 
     ftp = ftp_table([ours] + [lambda c=c: c(run, tree, root) for c in peers.PEERS], a.quick, say)
-    http = http_table(ours, lambda: peers.Nginx(run, tree, root), tree, a.quick, say)
-    say("\nTo reach:")
-    mine = ftp.pop("atalaia")
-    best = min((r[0] for r in ftp.values()), default=None)
-    verdict(say, "CPU seconds per GB at 50 clients, best FTP peer", mine[0], best, True)
-    verdict(say, "idle bytes per session, 4 kB", mine[3], 4096, True)
-    verdict(say, "sessions/s, pyftpdlib", mine[1], ftp.get("pyftpdlib", (0, None))[1], False)
-    verdict(say, "small files/s, pure-ftpd", mine[2], ftp.get("pure-ftpd", (0, 0, None))[2], False)
-    for i, n in enumerate((1, 64, 500)):
-        verdict(say, f"3333 requests/s at {n} connections, nginx", http["atalaia"][1][i], http["nginx"][1][i], False)
-        verdict(say, f"3333 CPU us/request at {n} connections, nginx", http["atalaia"][2][i],
-                http["nginx"][2][i], True)
+    def nginx():
+        return peers.Nginx(run, tree, root)
+
+    http = http_table(ours, nginx, tree, a.quick, say)
+    targets = compare(ours, tree, ftp, nginx, run, root, a.quick, say)
+    if a.json:
+        report = {"machine": machine, "quick": a.quick, "ftp": ftp, "http": http, "targets": targets}
+        pathlib.Path(a.json).write_text(json.dumps(report, indent=1) + "\n")
     if a.out:
         pathlib.Path(a.out).write_text("\n".join(lines) + "\n")
 
