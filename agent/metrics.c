@@ -150,24 +150,35 @@ task_states(struct agent *a, struct buf *b)
 	return e;
 }
 
-/* Counters of the serve child as it names them: only whole numbers with plain names. */
+/* Numbers as their owner names them: only plain names. */
 static enum err
-role_counters(struct agent *a, struct buf *b)
+numbers(struct buf *b, const char *prefix, const cJSON *list)
 {
-	cJSON *o = role_json(a->role);
 	const cJSON *i;
 	enum err e = OK;
 
-	cJSON_ArrayForEach(i, json_get(o, "counters"))
+	cJSON_ArrayForEach(i, list)
 	{
 		if (!cJSON_IsNumber(i) ||
 		    strspn(i->string, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(i->string))
 			continue;
-		e = buf_printf(b, "# TYPE atalaia_mirror_%s gauge\natalaia_mirror_%s %.0f\n",
-		    i->string, i->string, i->valuedouble);
+		e = buf_printf(b, "# TYPE atalaia_%s_%s gauge\natalaia_%s_%s %.0f\n", prefix,
+		    i->string, prefix, i->string, i->valuedouble);
 		if (e != OK)
 			break;
 	}
+	return e;
+}
+
+/* Of the serve child and of the drop box's way upward. */
+static enum err
+role_counters(struct agent *a, struct buf *b)
+{
+	cJSON *o = role_json(a->role);
+	enum err e = numbers(b, "mirror", json_get(o, "counters"));
+
+	if (e == OK)
+		e = numbers(b, "dropbox", json_get(o, "dropbox"));
 	cJSON_Delete(o);
 	return e;
 }

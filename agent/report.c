@@ -98,6 +98,13 @@ report_dropbox_refused(struct agent *a, const char *file, const char *why)
 }
 
 void
+report_confinement(struct agent *a, const char *program, const char *what)
+{
+	log_warn("confinement.missing", "program=%s got=%s", program, log_q(what));
+	EMIT(a, "confinement.missing", TEXT("program", program), TEXT("got", what));
+}
+
+void
 report_skew(struct agent *a, int64_t wall, int64_t floor)
 {
 	char is[CLOCK_TEXT], least[CLOCK_TEXT];

@@ -15,6 +15,8 @@ void report_role(struct agent *a, bool on, const char *mode, const char *why);
 void report_child(struct agent *a, const char *program, const char *why);
 /* An upload in the drop box that the receiver will never take; it was set aside. */
 void report_dropbox_refused(struct agent *a, const char *file, const char *why);
+/* A child runs less confined than it should; what is there, in its own words. */
+void report_confinement(struct agent *a, const char *program, const char *what);
 void report_skew(struct agent *a, int64_t wall, int64_t floor);
 
 /* One event for each file that a source offered and the rules refused. *told, 0 at first, remembers

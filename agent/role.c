@@ -106,6 +106,16 @@ port_of(const cJSON *ports, const char *name)
 }
 
 static void
+check_confinement(struct role *r, const cJSON *m)
+{
+	const char *got;
+
+	if (json_opt_string(m, "confinement", "", &got, NULL) == OK &&
+	    (strstr(got, "landlock=0") != NULL || strstr(got, "seccomp=no") != NULL))
+		report_confinement(r->agent, "atalaia-update-agent", got);
+}
+
+static void
 serve_ready(struct role *r, const cJSON *m)
 {
 	const cJSON *ports = json_get(m, "ports");
@@ -118,6 +128,7 @@ serve_ready(struct role *r, const cJSON *m)
 	r->have_before = false;
 	cJSON_Delete(r->before.settings);
 	r->before.settings = NULL;
+	check_confinement(r, m);
 	r->uploads = 0;
 	relay_start(r->relay);
 	log_info("role.ready", "ftp=%u http=%u version=%u", r->ftp, r->http, r->version);

@@ -1,6 +1,8 @@
 /* confine.c - Landlock (linux/landlock.h, ABI 1..7) for files, seccomp for system calls. */
 #include "os/confine.h"
 
+#include "base/inject.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
@@ -77,7 +79,8 @@ apply_landlock(const struct confine_spec *spec, struct confine_report *out, stru
 	size_t i;
 	int fd;
 
-	if (abi < 1)
+	if (abi < 1 ||
+	    inject("confine.landlock")) /* a kernel before 5.13, or one that has it off */
 		return ERR_UNSUPPORTED;
 	out->landlock_abi = (int)abi;
 	attr.handled_access_fs = handled_rights((int)abi);

@@ -116,6 +116,8 @@ def test_an_upload_reaches_the_console_and_leaves_the_box(world):
     said = wait_for(lambda: (d := status(world.branch)["update_agent"]["dropbox"])["sent"] == 3 and d, 10, "3 sent")
     assert said["to"] == "console" and said["waiting_files"] == 0 and said["failed_tries"] == 0
     wait_for(lambda: status(world.branch)["update_agent"]["counters"]["uploads"] == 3, 10, "3 counted")
+    metrics = world.branch.local("/metrics").splitlines()
+    assert "atalaia_mirror_uploads 3" in metrics and "atalaia_dropbox_sent 3" in metrics
     clear(world)
 
 

@@ -293,6 +293,16 @@ def test_mirror_confinement(feed, upstream, tmp_path):
     assert any("broken=none thread=pool" in x for x in r["log"]) and r["outcome"] == "updated"
 
 
+def test_a_kernel_without_landlock(debug_bin, feed, upstream, tmp_path):
+    env = {"ATALAIA_INJECT": "confine.landlock"}
+    config = fetcher.mirror_config(tmp_path / "m", feed.root_file, fetcher.sources(("up", upstream)))
+    r = fetcher.run(config, env=env)
+    assert r["outcome"] == "updated"
+    assert any("level=error" in x and "missing=yes" in x and "landlock=0" in x for x in r["log"])
+    r = fetcher.run({**config, "require_confinement": True}, env=env)
+    assert r["exit"] == 2 and r["outcome"] == "failed" and "Landlock" in r["errors"][0]["text"]
+
+
 def test_stop_and_go_on(feed, upstream, tmp_path):
     upstream.hook = lambda p: {"piece": 20000, "delay": 0.05} if ".a.hdb" in p else None
     f = fetcher.Fetch(fetcher.mirror_config(tmp_path / "m", feed.root_file,

@@ -116,6 +116,42 @@ def test_confinement_from_inside_the_pool(bin_dir, tmp_path):
     assert list(root.iterdir()) == []
 
 
+def test_a_kernel_without_landlock_is_said_loudly_or_refused(debug_bin, procs, tmp_path):
+    env = {**os.environ, "ATALAIA_INJECT": "confine.landlock"}
+    m = Mirror(procs, debug_bin, tmp_path, files={"a": "a"}, env=env)
+    assert any("level=warn" in x and "confinement.missing" in x and "no Landlock" in x for x in m.proc.err)
+    assert any("landlock=0 seccomp=yes" in x for x in m.proc.err)
+    with m.raw() as r:
+        assert r.fetch("RETR a") == b"a"
+    conf = tmp_path / "strict.conf"
+    conf.write_text(m.conf.read_text() + "require_confinement=yes\n")
+    done = run([debug_bin / "atalaia-update-agent", "serve", "--config", conf], env=env, timeout=10)
+    sentence = [x for x in done.stderr.splitlines() if not x.startswith("time=")]
+    assert done.returncode == 2 and done.stdout == "" and len(sentence) == 1
+    assert "require_confinement" in sentence[0] and "no Landlock" in sentence[0]
+
+
+def test_the_agent_raises_an_event_when_its_role_is_not_confined(debug_bin, procs, tmp_path):
+    conf = tmp_path / "agent.conf"
+    conf.write_text(f"""[agent]
+state={tmp_path}/state
+run={tmp_path}/run
+libexec={debug_bin}
+event_port=0
+[update-agent]
+enabled=yes
+listen=127.0.40.4
+ftp_port=0
+version_port=0
+passive_first=0
+""")
+    agent = procs.start([debug_bin / "atalaia-agent", "run", "--config", conf],
+                        env={**os.environ, "ATALAIA_INJECT": "confine.landlock"})
+    agent.line("ready")
+    wait_for(lambda: any("event=confinement.missing program=atalaia-update-agent" in x for x in agent.err), 15,
+             "the warning")
+
+
 def test_sigterm_drains_running_transfers(procs, bin_dir, tmp_path):
     m = Mirror(procs, bin_dir, tmp_path, files={"big": BIG}, drain_timeout="8s")
     idle, busy = m.raw(), m.raw()
