@@ -6,11 +6,10 @@ build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-
  libsodium-dev libssl-dev zlib1g-dev'
 demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
 test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema lftp ncftp tnftp wget busybox strace
- faketime zstd chromium fonts-dejavu-core yara iproute2 ethtool iputils-ping nftables"
+ faketime fuse3 libfuse3-dev e2fsprogs mount zstd chromium fonts-dejavu-core yara iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
 bench='time zstd xdelta3 bsdiff zsync casync clamav'
-torture='libfuse3-dev fuse3 e2fsprogs mount'
 # The pages of the web console are built with the node that is here, or else with Debian's.
 web=
 command -v node >/dev/null && command -v npm >/dev/null || web='nodejs npm'
@@ -22,7 +21,7 @@ demo) want="$build $demo" ;;
 test) want="$build $web $test" ;;
 static) want=$static ;;
 fuzz) want="$build $fuzz" ;;
-torture) want="$build $test $torture" ;;
+torture) want="$build $test" ;;
 bench) want="$build $bench" ;;
 deb) want="$build $web $deb" ;;
 *)

@@ -4,7 +4,6 @@
 #include "base/inject.h"
 #include "base/log.h"
 
-#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,28 +152,6 @@ finalize_all(struct sql *db)
 	db->used = 0;
 	(void)sqlite3_close(db->db);
 	db->db = NULL;
-}
-
-/* The main file and what belongs to it move together: a stale -wal would be applied to the new
- * file. */
-enum err
-sql_move_aside(const char *path, char *moved, size_t size, struct fault *f)
-{
-	static const char *const tails[] = { "-wal", "-shm", "" };
-	char from[4400], to[4400];
-	int64_t now = clock_wall_ms();
-	size_t i;
-
-	for (i = 0; i < 3; i++) {
-		(void)snprintf(from, sizeof from, "%s%s", path, tails[i]);
-		(void)snprintf(to, sizeof to, "%s.damaged-%" PRId64 "%s", path, now, tails[i]);
-		if (rename(from, to) != 0 && i == 2)
-			return fault_set(
-			    f, ERR_IO, "%s is damaged and cannot be moved away; remove it", path);
-	}
-	if (moved != NULL)
-		(void)snprintf(moved, size, "%s", to);
-	return OK;
 }
 
 enum err

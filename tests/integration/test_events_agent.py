@@ -1,6 +1,7 @@
 """Port 2227, the spool and delivery of a real agent, with collectors and kills."""
 import json
 import os
+import pathlib
 import random
 import socket
 import struct
@@ -12,6 +13,9 @@ import pytest
 
 from eventagent import (Collector, CutProxy, EventAgent, Keeper, event, in_order, wait_empty)
 from world import wait_for
+
+
+FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
 @pytest.fixture(name="agent")
@@ -169,6 +173,43 @@ def test_a_full_disk_stops_neither_new_events_nor_delivery(tmp_path):
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
         collector.stop()
+
+
+@pytest.mark.skipif(not FAKETIME.exists(), reason="libfaketime is not here")
+def test_a_week_of_being_down(tmp_path, monkeypatch):
+    """Both clocks of the agent jump a day at a time while the collector is busy; then everything comes, once,
+    in order, detections first, and nobody knocked at the door without pause meanwhile."""
+    hours = tmp_path / "hours"
+    hours.write_text("+0\n")
+    for name, value in (("LD_PRELOAD", FAKETIME), ("FAKETIME_TIMESTAMP_FILE", hours), ("FAKETIME_NO_CACHE", 1)):
+        monkeypatch.setenv(name, str(value))
+    keeper, down = Keeper(), [True]
+
+    def take(path, headers, body):
+        return (503, b"", {}) if down[0] else keeper.take(path, headers, body)
+
+    collector = Collector(take)
+    agent = EventAgent(tmp_path / "a", target="json " + collector.url()).start()
+    for day in range(7):
+        assert agent.post([event(day * 100 + k) for k in range(100)])[0] == 202
+        assert agent.post([event(1000 + day, type="org.atalaia.detection.test")])[0] == 202
+        hours.write_text(f"+{day + 1}d\n")
+        for _ in range(20):                        # each wakes the loop, which sees what is due by now
+            assert agent.waiting() >= (day + 1) * 101
+            time.sleep(0.02)
+    tries = collector.requests
+    assert 7 <= tries <= 100, tries
+    down[0] = False
+    hours.write_text("+169h\n")
+    wait_empty(agent)
+    assert agent.stop() == 0
+    collector.stop()
+    own = [e for e in keeper.events if e["type"] == "test.event"]
+    assert [e["data"]["n"] for e in own] == list(range(700)) and in_order(keeper.events) is None
+    days = sorted({e["time"][:10] for e in own})
+    assert len(days) == 7
+    first = next(n for n, e in enumerate(keeper.events) if e["type"] == "test.event")
+    assert len([e for e in keeper.events[:first] if e["atalaiaclass"] == "detection"]) >= 7
 
 
 def test_drops_are_counted_and_told(tmp_path):

@@ -5,6 +5,7 @@
 #include "store/spool.h"
 #include "test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -314,6 +315,54 @@ a_damaged_file_is_set_aside(void **state)
 	}
 }
 
+static unsigned
+damaged_files(void)
+{
+	const struct dirent *i;
+	unsigned n = 0;
+	DIR *d = opendir(dir);
+
+	assert_non_null(d);
+	while ((i = readdir(d)) != NULL)
+		n += strstr(i->d_name, ".damaged-") != NULL;
+	(void)closedir(d);
+	return n;
+}
+
+static int64_t wall = 2000000000000;
+
+static int64_t
+fake_wall(void)
+{
+	return wall;
+}
+
+/* Whatever damages the file again and again must not fill the disk; the newest is kept, whatever
+ * the clock says. */
+static void
+few_damaged_files_are_kept(void **state)
+{
+	struct spool_opened opened;
+
+	(void)state;
+	clock_replace(fake_wall, NULL);
+	for (int i = 0; i < 8; i++) {
+		struct spool_db *db = open_db(quota, &opened);
+
+		assert_true(opened.damaged == (i > 0));
+		if (i > 0)
+			assert_true(access(opened.moved, F_OK) == 0);
+		spool_db_close(db);
+		(void)unlink_in_dir("spool.db-wal"); /* it would heal the page */
+		damage("spool.db", 0, 100);
+		wall += i == 6 ? -1000000 : 1000;
+	}
+	spool_db_close(open_db(quota, &opened));
+	assert_true(access(opened.moved, F_OK) == 0);
+	clock_replace(NULL, NULL);
+	assert_in_range(damaged_files(), 3, 4);
+}
+
 /* --- the loop's side --- */
 
 struct run {
@@ -519,7 +568,7 @@ allocations_fail_one_by_one(void **state)
 	enum err e = ERR_NOMEM;
 
 	(void)state;
-	for (n = 0; n < 20000 && (e != OK || countdown < 0); n += n < 300 ? 1 : 7) {
+	for (n = 0; n < 20000 && (e != OK || countdown < 0); n++) {
 		countdown = n;
 		seq = 0;
 		e = one_life(&seq);
@@ -556,6 +605,8 @@ main(void)
 		    dead_letters_are_bounded, setup_in_memory, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_damaged_file_is_set_aside, setup_in_memory, teardown),
+		cmocka_unit_test_setup_teardown(
+		    few_damaged_files_are_kept, setup_in_memory, teardown),
 		cmocka_unit_test_setup_teardown(groups_commit_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    reads_take_urgent_classes_first_and_hold_them, setup, teardown),
