@@ -76,6 +76,8 @@ work_revoke(struct call *call, struct db *db)
 		    call, 409, "ambiguous", "several agents have this host name: give the id");
 	if (e == OK)
 		e = store_agent_get(db, call->text[0], &a);
+	if (e == OK && !who_may_group(&call->who, a.group))
+		return call_refuse(call, 404, "unknown-agent", "no agent has this id or host name");
 	if (e == OK)
 		e = store_agent_revoke(db, a.agent, clock_wall_ms());
 	if (e == OK)

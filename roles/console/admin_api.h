@@ -32,6 +32,9 @@ void admin_task_show(struct http_req *req, void *ctx);
 void admin_task_cancel(struct http_req *req, void *ctx);
 void admin_task_send(struct http_req *req, void *ctx);	/* admin_send.c */
 void admin_events(struct http_req *req, void *ctx);	/* admin_events.c */
+struct call;
+/* class, type, agent, q, since, until, after, before of the query into the call. */
+void admin_events_filters(struct call *call, struct http_req *req);
 void admin_policy_get(struct http_req *req, void *ctx); /* admin_policy.c */
 void admin_policy_put(struct http_req *req, void *ctx);
 void admin_policy_delete(struct http_req *req, void *ctx);

@@ -10,12 +10,22 @@
 
 #define EVENTS_MAX 1000
 
-/* text: class, type, agent. after, limit, wait_s as asked. */
+/* text: class, type, agent, anywhere. after, before, since, until, limit, wait_s as asked. */
 static enum err
 work_events(struct call *call, struct db *db)
 {
-	struct event_query q = { .after = call->after, .limit = call->limit, .cls = call->text[0],
-		.type = call->text[1], .source = "", .last = call->last };
+	struct event_query q = { .after = call->after,
+		.limit = call->limit,
+		.cls = call->text[0],
+		.type = call->text[1],
+		.source = "",
+		.last = call->last,
+		.before = call->before,
+		.since = call->since,
+		.until = call->until,
+		.scope = who_scope(&call->who),
+		.text = call->text[3][0] != '\0' ? call->text[3] : NULL,
+		.org = call->c->o->org };
 	struct buf source;
 	uint64_t found;
 	enum err e = OK;
@@ -50,6 +60,36 @@ take_text(struct http_req *req, const char *name, char out[CALL_PARAM])
 		out[0] = '\0';
 }
 
+/* Milliseconds or RFC 3339; something else counts as no bound. */
+static int64_t
+take_time(struct http_req *req, const char *name)
+{
+	const char *text = http_query(req, name);
+	uint64_t ms;
+	int64_t at;
+
+	if (text == NULL)
+		return 0;
+	if (text_u64(text, strlen(text), JSON_MAX_INT, &ms) == OK)
+		return (int64_t)ms;
+	return clock_parse(text, strlen(text), &at) == OK ? at : 0;
+}
+
+void
+admin_events_filters(struct call *call, struct http_req *req)
+{
+	take_text(req, "class", call->text[0]);
+	take_text(req, "type", call->text[1]);
+	take_text(req, "agent", call->text[2]);
+	take_text(req, "q", call->text[3]);
+	call->since = take_time(req, "since");
+	call->until = take_time(req, "until");
+	if (http_query_u64(req, "after", JSON_MAX_INT, 0, &call->after) != OK)
+		call->after = 0;
+	if (http_query_u64(req, "before", JSON_MAX_INT, 0, &call->before) != OK)
+		call->before = 0;
+}
+
 static void
 events_start(struct console *c, struct http_req *req, uint64_t deadline_ms)
 {
@@ -60,11 +100,7 @@ events_start(struct console *c, struct http_req *req, uint64_t deadline_ms)
 	call->deadline_ms = deadline_ms;
 	call->wait_s = http_query(req, "wait") != NULL;
 	call->last = http_query(req, "last") != NULL;
-	take_text(req, "class", call->text[0]);
-	take_text(req, "type", call->text[1]);
-	take_text(req, "agent", call->text[2]);
-	if (http_query_u64(req, "after", JSON_MAX_INT, 0, &call->after) != OK)
-		call->after = 0;
+	admin_events_filters(call, req);
 	if (http_query_u64(req, "limit", EVENTS_MAX, 100, &call->limit) != OK)
 		call->limit = EVENTS_MAX;
 	call_start(call, work_events, finish_events);

@@ -42,10 +42,33 @@ read_out(struct call *call, const char *name)
 	return settle(call, feed_read(call->c->o, name, &call->out, &f), &f);
 }
 
+/* A user who is limited to groups reads the default and changes the files of his groups. */
+static bool
+may_touch(const struct call *call, bool reads)
+{
+	char group[65];
+	size_t n = strlen(call->param), around = strlen("group/") + strlen(".json");
+
+	if (call->who.scope[0] == '\0' || (reads && strcmp(call->param, "default.json") == 0))
+		return true;
+	return n > around &&
+	       text_copy(group, sizeof(group), call->param + strlen("group/"), n - around) == OK &&
+	       who_may_group(&call->who, group);
+}
+
+static enum err
+refuse_group(struct call *call)
+{
+	return call_refuse(
+	    call, 403, "outside-groups", "this policy is not of a group of this user");
+}
+
 static enum err
 work_get(struct call *call, struct db *db)
 {
 	(void)db;
+	if (!may_touch(call, true))
+		return refuse_group(call);
 	if (!feed_is_policy_name(call->param))
 		return call_refuse(
 		    call, 404, "not-found", "a policy is default.json or group/NAME.json");
@@ -72,7 +95,11 @@ work_put(struct call *call, struct db *db)
 	struct fault f = { 0 };
 	uint64_t version;
 	cJSON *o;
-	enum err e = feed_put_policy(
+	enum err e;
+
+	if (!may_touch(call, false))
+		return refuse_group(call);
+	e = feed_put_policy(
 	    call->c->feed, call->param, buf_text(&call->body), call->body.len, &version, &f);
 
 	(void)db;
@@ -92,6 +119,8 @@ work_delete(struct call *call, struct db *db)
 	enum err e;
 
 	(void)db;
+	if (!may_touch(call, false))
+		return refuse_group(call);
 	if (strcmp(call->param, "default.json") == 0)
 		return call_refuse(
 		    call, 422, "refused", "default.json stays; publish {} to empty it");

@@ -1,5 +1,6 @@
 /* admin_send.c - POST /v1/tasks: an order becomes a signed envelope, is stored for every agent it
  * is for, and only then leaves: pushed to agents with a task port, kept for the pull of all. */
+#include "admin_send.h"
 #include "admin_api.h"
 #include "audit.h"
 #include "base/clock.h"
@@ -12,17 +13,10 @@
 #include "proto/envelope.h"
 #include "push.h"
 #include "store.h"
+#include "task_view.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct send {
-	struct envelope envelope;
-	struct buf text; /* the envelope as it travels */
-	bool draft;
-	struct agent_row *agents;
-	size_t n, cap;
-};
 
 static void
 send_free(void *extra)
@@ -33,6 +27,14 @@ send_free(void *extra)
 	buf_free(&s->text);
 	free(s->agents);
 	free(s);
+}
+
+enum err
+send_new(struct call *call)
+{
+	call->extra = calloc(1, sizeof(struct send));
+	call->extra_free = call->extra != NULL ? send_free : NULL;
+	return call->extra != NULL ? OK : ERR_NOMEM;
 }
 
 /* "all" and host names become what an envelope may name. */
@@ -102,8 +104,8 @@ take_envelope(struct call *call, cJSON *body, struct fault *f)
 
 /* Would an agent believe this? Asked here, so that the administrator hears it and not a thousand
  * logs. */
-static enum err
-check_authority(struct call *call, struct fault *f, enum envelope_refusal *r)
+enum err
+send_check(struct call *call, struct fault *f, enum envelope_refusal *r)
 {
 	struct send *s = call->extra;
 	const char *target = s->envelope.agent;
@@ -181,6 +183,30 @@ record(struct call *call, struct db *db)
 	return e;
 }
 
+enum err
+send_store(struct call *call, struct db *db, struct fault *f)
+{
+	const struct send *s = call->extra;
+	enum err e = store_all(call, db);
+
+	if (e == OK && s->n == 0)
+		e = fault_set(
+		    f, ERR_NOTFOUND, "no enrolled agent belongs to '%s'", s->envelope.agent);
+	return e == OK ? record(call, db) : e;
+}
+
+enum err
+send_within(struct call *call, struct db *db, bool *within)
+{
+	const struct send *s = call->extra;
+	enum err e = task_target_seen(db, who_scope(&call->who), s->envelope.agent, within);
+
+	if (e == OK && !*within)
+		return call_refuse(call, 403, "outside-groups",
+		    "the target is not within the groups of this user");
+	return e;
+}
+
 static enum err
 answer(struct call *call)
 {
@@ -202,9 +228,8 @@ answer(struct call *call)
 	return e;
 }
 
-/* Wrong input is the caller's to correct; everything else is ours. */
-static enum err
-settle(struct call *call, enum err e, const struct fault *f)
+enum err
+send_settle(struct call *call, enum err e, const struct fault *f)
 {
 	switch (e) {
 	case ERR_PARSE:
@@ -220,11 +245,20 @@ settle(struct call *call, enum err e, const struct fault *f)
 	}
 }
 
+/* People at the web console find others who sign; a program of 2226 hears that they are missing. */
+static bool
+may_wait(const struct call *call, enum envelope_refusal r)
+{
+	return (r == ENVELOPE_THRESHOLD || r == ENVELOPE_BAD_SIGNATURE) &&
+	       strcmp(call->who.name, WHO_TOKEN_NAME) != 0;
+}
+
 static enum err
 order(struct call *call, struct db *db, cJSON *body, struct fault *f)
 {
 	struct send *s = call->extra;
 	enum envelope_refusal r = ENVELOPE_OK;
+	bool within = false;
 	enum err e = json_get(body, "envelope") != NULL ? take_envelope(call, body, f)
 							: build(call, db, body, f);
 
@@ -234,16 +268,18 @@ order(struct call *call, struct db *db, cJSON *body, struct fault *f)
 	if (e == OK && s->draft)
 		return buf_append(&call->out, s->text.data, s->text.len);
 	if (e == OK)
-		e = check_authority(call, f, &r);
+		e = send_within(call, db, &within);
+	if (e != OK || !within)
+		return e;
+	e = send_check(call, f, &r);
+	if (e == OK && may_wait(call, r))
+		return send_wait(call, db);
 	if (e == OK && r != ENVELOPE_OK)
 		return call_refuse(call, 422, envelope_code(r), "%s", fault_text(f));
 	if (e == OK)
-		e = store_all(call, db);
-	if (e == OK && s->n == 0)
-		e = fault_set(
-		    f, ERR_NOTFOUND, "no enrolled agent belongs to '%s'", s->envelope.agent);
+		e = send_store(call, db, f);
 	if (e == OK)
-		e = record(call, db);
+		e = task_person(db, s->envelope.id, "created", "", call->who.name, clock_wall_ms());
 	return e == OK ? answer(call) : e;
 }
 
@@ -257,13 +293,13 @@ work_send(struct call *call, struct db *db)
 	if (e == OK)
 		e = db_run(db, "SAVEPOINT order_", "");
 	if (e == OK) {
-		e = settle(call, order(call, db, body, &f), &f);
+		e = send_settle(call, order(call, db, body, &f), &f);
 		if (e == OK && call->code != NULL) /* what a refused order stored goes again */
 			e = db_run(db, "ROLLBACK TO order_", "");
 		if (e == OK)
 			e = db_run(db, "RELEASE order_", "");
 	} else {
-		e = settle(call, e, &f);
+		e = send_settle(call, e, &f);
 	}
 	cJSON_Delete(body);
 	return e;
@@ -273,14 +309,18 @@ work_send(struct call *call, struct db *db)
  * pushed to. For few the push goes first, so that the direct way is used where there is one. */
 #define PUSH_ALWAYS 32
 
-static void
-finish_send(struct call *call)
+void
+send_out(struct call *call)
 {
 	struct send *s = call->extra;
 	struct console *c = call->c;
 	char topic[WAITER_TOPIC];
 
 	if (call->code != NULL || s->draft)
+		return;
+	waiters_topic(topic, "task", s->envelope.id);
+	(void)waiters_wake(c->waiters, topic);
+	if (s->waits)
 		return;
 	log_info("task.sent", "task=%s type=%s target=%s agents=%zu", s->envelope.id,
 	    s->envelope.type, s->envelope.agent, s->n);
@@ -304,12 +344,8 @@ admin_task_send(struct http_req *req, void *ctx)
 
 	if (call == NULL)
 		return;
-	call->extra = calloc(1, sizeof(struct send));
-	call->extra_free = send_free;
-	if (call->extra == NULL) {
-		call->extra_free = NULL;
+	if (send_new(call) != OK)
 		call_fail(call);
-	} else {
-		call_start(call, work_send, finish_send);
-	}
+	else
+		call_start(call, work_send, send_out);
 }

@@ -5,6 +5,7 @@
 #include "call.h"
 #include "push.h"
 #include "store.h"
+#include "task_view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,18 @@
 static enum err
 work_list(struct call *call, struct db *db)
 {
-	cJSON *list, *o;
-	enum err e = store_tasks_list(db, call->limit, &list);
+	struct task_query q = { .id = "",
+		.before = call->text[0],
+		.agent = "",
+		.scope = who_scope(&call->who),
+		.limit = call->limit };
+	struct task_context x;
+	cJSON *list = NULL, *o;
+	enum err e = task_context_load(&x, call->c);
 
+	if (e == OK)
+		e = task_list(db, &x, &q, &list);
+	task_context_free(&x);
 	if (e != OK)
 		return e;
 	o = cJSON_CreateObject();
@@ -32,15 +42,95 @@ void
 admin_tasks(struct http_req *req, void *ctx)
 {
 	struct call *call = call_new(ctx, req);
+	const char *before = http_query(req, "before");
 
 	if (call == NULL)
 		return;
 	if (http_query_u64(req, "limit", TASKS_MAX, 100, &call->limit) != OK)
 		call->limit = 100;
+	if (before != NULL)
+		(void)!text_copy(call->text[0], CALL_PARAM, before, strlen(before));
 	call_start(call, work_list, NULL);
 }
 
 /* ---- show, and wait for a change ---- */
+
+/* TASK (web/API.md) over what the deliveries say. People read whether the task is open; programs
+ * of 2226 read the outcome of a single agent from `state`, as before. */
+static enum err
+lay_over(const struct call *call, cJSON *o, cJSON *task)
+{
+	bool people = strcmp(call->who.name, WHO_TOKEN_NAME) != 0;
+	cJSON *item;
+
+	while ((item = cJSON_DetachItemFromArray(task, 0)) != NULL) {
+		cJSON *own = json_get(o, item->string);
+
+		if (own != NULL && !people) {
+			cJSON_Delete(item);
+			continue;
+		}
+		if (own != NULL)
+			cJSON_Delete(cJSON_DetachItemViaPointer(o, own));
+		if (!cJSON_AddItemToObject(o, item->string, item)) {
+			cJSON_Delete(item);
+			return ERR_NOMEM;
+		}
+	}
+	return OK;
+}
+
+/* One that waits for signatures: nobody has it yet. */
+static enum err
+show_waiting(struct db *db, const char *id, cJSON **o, int64_t *rev, int64_t *open)
+{
+	struct sql_stmt *s =
+	    db_prepare(db, "SELECT envelope, canceled IS NULL FROM waiting WHERE id = ?");
+	cJSON *envelope = NULL, *list;
+	enum err e = db_bind(s, "t", id);
+
+	*o = NULL;
+	if (e == OK)
+		e = db_step(s);
+	if (e == OK) {
+		*open = sql_i64(s, 1);
+		e = json_parse(
+		    &envelope, sql_text(s, 0), strlen(sql_text(s, 0)), JSON_SIGNED, NULL);
+	}
+	db_end(s);
+	if (e != OK)
+		return e;
+	*rev = cJSON_GetArraySize(json_get(envelope, "signatures"));
+	*o = cJSON_CreateObject();
+	if (*o == NULL || !cJSON_AddItemToObject(*o, "envelope", envelope)) {
+		cJSON_Delete(envelope);
+		e = ERR_NOMEM;
+	}
+	return e == OK ? json_add_array(*o, "agents", &list) : e;
+}
+
+static enum err
+show_any(struct call *call, struct db *db, cJSON **o, int64_t *rev, int64_t *open)
+{
+	struct task_context x;
+	cJSON *task = NULL;
+	enum err e = task_context_load(&x, call->c);
+
+	*o = NULL;
+	if (e == OK)
+		e = task_one(db, &x, who_scope(&call->who), call->param, &task);
+	task_context_free(&x);
+	if (e == OK)
+		e = store_task_show(db, call->param, o, rev, open);
+	if (e == ERR_NOTFOUND && task != NULL)
+		e = show_waiting(db, call->param, o, rev, open);
+	if (e == OK)
+		e = lay_over(call, *o, task);
+	cJSON_Delete(task);
+	if (e != OK)
+		cJSON_Delete(*o);
+	return e;
+}
 
 /* after: the rev that the client has seen; nothing newer and not ended: wait. */
 static enum err
@@ -48,7 +138,7 @@ work_show(struct call *call, struct db *db)
 {
 	int64_t rev, open;
 	cJSON *o;
-	enum err e = store_task_show(db, call->param, &o, &rev, &open);
+	enum err e = show_any(call, db, &o, &rev, &open);
 
 	if (e == ERR_NOTFOUND)
 		return call_refuse(call, 404, "unknown-task", "there is no such task");
@@ -142,8 +232,8 @@ note_agent(struct cancel *x, const char *agent)
 static enum err
 collect(struct db *db, const char *id, struct cancel *x)
 {
-	struct sql_stmt *s = db_prepare(db,
-	    "SELECT agent FROM deliveries WHERE task = ? AND final = 0");
+	struct sql_stmt *s =
+	    db_prepare(db, "SELECT agent FROM deliveries WHERE task = ? AND final = 0");
 	enum err e = db_bind(s, "t", id);
 	struct agent_row known;
 
@@ -163,18 +253,34 @@ collect(struct db *db, const char *id, struct cancel *x)
 }
 
 static enum err
+withdraw(struct db *db, const char *id)
+{
+	enum err e = db_run(db, "UPDATE waiting SET canceled = ifnull(canceled, ?) WHERE id = ?",
+	    "it", clock_wall_ms(), id);
+
+	return e == OK && db_changes(db) == 0 ? ERR_NOTFOUND : e;
+}
+
+static enum err
 work_cancel(struct call *call, struct db *db)
 {
 	int64_t rev, open;
 	cJSON *o;
-	enum err e = store_task_cancel(db, call->param, clock_wall_ms());
+	enum err e = show_any(call, db, &o, &rev, &open); /* within the user's groups */
+
+	if (e == OK) {
+		cJSON_Delete(o);
+		e = store_task_cancel(db, call->param, clock_wall_ms());
+	}
+	if (e == ERR_NOTFOUND)
+		e = withdraw(db, call->param);
 
 	if (e == ERR_NOTFOUND)
 		return call_refuse(call, 404, "unknown-task", "there is no such task");
 	if (e == OK)
 		e = collect(db, call->param, call->extra);
 	if (e == OK)
-		e = store_task_show(db, call->param, &o, &rev, &open);
+		e = show_any(call, db, &o, &rev, &open);
 	return e == OK ? call_json(call, 202, o) : e;
 }
 

@@ -15,6 +15,21 @@
 #define TOKEN_USES_MAX 1000000
 #define LIMIT_ROOT 512000
 
+/* Groups that the user may not see. */
+static void
+leave_out(const struct call *call, cJSON *list)
+{
+	const char *group;
+	cJSON *t, *next;
+
+	for (t = list->child; t != NULL; t = next) {
+		next = t->next;
+		if (json_get_string(t, "group", &group, NULL) != OK ||
+		    !who_may_group(&call->who, group))
+			cJSON_Delete(cJSON_DetachItemViaPointer(list, t));
+	}
+}
+
 static enum err
 work_list(struct call *call, struct db *db)
 {
@@ -23,6 +38,7 @@ work_list(struct call *call, struct db *db)
 
 	if (e != OK)
 		return e;
+	leave_out(call, list);
 	o = cJSON_CreateObject();
 	if (o == NULL || !cJSON_AddItemToObject(o, "tokens", list)) {
 		cJSON_Delete(list);
@@ -99,6 +115,11 @@ read_wish(struct call *call, const cJSON *body, struct wish *w, struct token *t,
 		return fault_set(f, ERR_INVAL, "'uses' starts at 1, 'life' ends at 365d");
 	if (!text_is_role_name(w->group, strlen(w->group)))
 		return fault_set(f, ERR_INVAL, "a group's name is [a-z0-9-], 1 to 64 characters");
+	if (!who_may_group(&call->who, w->group)) {
+		(void)call_refuse(
+		    call, 403, "outside-groups", "the group is not among those of this user");
+		return ERR_DENIED;
+	}
 	cJSON_ArrayForEach(item, roots)
 	{
 		e = take_root(call, t, item, f);
@@ -122,6 +143,38 @@ fill_token(const struct call *call, struct token *t)
 	return text_copy(t->host, sizeof(t->host), c->o->host, strlen(c->o->host));
 }
 
+/* The one command for each system. */
+static enum err
+add_commands(cJSON *o, const char *word)
+{
+	static const struct {
+		const char *system, *before;
+	} ways[] = {
+		{ "Debian, Ubuntu", "apt-get install atalaia-agent && atalaia-agent enroll " },
+		{ "another Linux, installed already", "atalaia-agent enroll " },
+	};
+	cJSON *list, *item;
+	struct buf text;
+	enum err e = json_add_array(o, "commands", &list);
+
+	buf_init(&text, LIMIT_TOKEN_TEXT + 256);
+	for (size_t i = 0; e == OK && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		buf_reset(&text);
+		item = cJSON_CreateObject();
+		e = item == NULL ? ERR_NOMEM : json_add_string(item, "system", ways[i].system);
+		if (e == OK)
+			e = buf_printf(&text, "%s%s", ways[i].before, word);
+		if (e == OK)
+			e = json_add_string(item, "command", buf_text(&text));
+		if (e == OK)
+			e = json_append(list, item);
+		else
+			cJSON_Delete(item);
+	}
+	buf_wipe(&text);
+	return e;
+}
+
 static enum err
 answer_token(struct call *call, const struct token *t, const struct token_row *row)
 {
@@ -142,6 +195,8 @@ answer_token(struct call *call, const struct token *t, const struct token_row *r
 		e = json_add_u64(o, "uses", (uint64_t)row->uses);
 	if (e == OK)
 		e = store_add_time(o, "expires", row->expires);
+	if (e == OK)
+		e = add_commands(o, buf_text(&word));
 	buf_wipe(&word);
 	if (e == OK)
 		return call_json(call, 201, o);
@@ -190,6 +245,8 @@ work_new(struct call *call, struct db *db)
 		e = read_wish(call, body, &w, &t, &f);
 	if (e == OK)
 		e = make_token(call, db, &w, &t);
+	else if (e == ERR_DENIED && call->code != NULL)
+		e = OK;
 	else if (e == ERR_PARSE || e == ERR_INVAL)
 		e = call_refuse(call, 400, "malformed", "%s", fault_text(&f));
 	cJSON_Delete(body);
@@ -209,8 +266,16 @@ admin_token_new(struct http_req *req, void *ctx)
 static enum err
 work_revoke(struct call *call, struct db *db)
 {
-	enum err e = store_token_revoke(db, call->param, clock_wall_ms());
+	struct sql_stmt *s = db_prepare(db, "SELECT grp FROM tokens WHERE id = ?");
+	enum err e = db_bind(s, "t", call->param);
 
+	if (e == OK)
+		e = db_step(s);
+	if (e == OK && !who_may_group(&call->who, sql_text(s, 0)))
+		e = ERR_NOTFOUND;
+	db_end(s);
+	if (e == OK)
+		e = store_token_revoke(db, call->param, clock_wall_ms());
 	if (e == ERR_NOTFOUND)
 		return call_refuse(call, 404, "unknown-token", "there is no such token");
 	return e;

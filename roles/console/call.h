@@ -25,9 +25,10 @@ struct call {
 	struct buf body;
 
 	/* Query of lists and long-polls; set by the handler before call_start. */
-	uint64_t after, limit, wait_s, deadline_ms;
+	uint64_t after, before, limit, wait_s, deadline_ms;
+	int64_t since, until; /* wall ms */
 	bool last, gzip;
-	char text[3][CALL_PARAM];
+	char text[4][CALL_PARAM];
 
 	/* The answer: out as JSON with status, or a problem when code is set. */
 	int status; /* 0: nothing yet; finish decides */

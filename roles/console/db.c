@@ -65,8 +65,8 @@ static const char schema_2[] =
     " role TEXT NOT NULL DEFAULT '', mode TEXT NOT NULL DEFAULT '',"
     " engine TEXT NOT NULL DEFAULT '', detections INTEGER NOT NULL DEFAULT 0,"
     " detected INTEGER NOT NULL DEFAULT 0, policy INTEGER NOT NULL DEFAULT 0,"
-    " started INTEGER NOT NULL DEFAULT 0, fenced INTEGER NOT NULL DEFAULT 0,"
-    " status TEXT, status_at INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    " started INTEGER NOT NULL DEFAULT 0, fenced INTEGER NOT NULL DEFAULT 0)"
+    " WITHOUT ROWID;"
     "CREATE INDEX facts_rev ON facts(rev);"
     "CREATE TABLE sets(agent TEXT NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 0,"
     " from_version INTEGER NOT NULL DEFAULT 0, applied INTEGER NOT NULL DEFAULT 0,"
@@ -84,6 +84,7 @@ static const char schema_2[] =
     " WITHOUT ROWID;"
     "CREATE TABLE spread(day INTEGER NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL,"
     " computers INTEGER NOT NULL, PRIMARY KEY(day, feed, version)) WITHOUT ROWID;"
+    "CREATE INDEX events_class ON events(class);"
     "CREATE TABLE set_sizes(feed TEXT PRIMARY KEY, full INTEGER NOT NULL) WITHOUT ROWID;";
 
 static const char *const steps[] = { schema_1, schema_2, NULL };

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "call.h"
+#include "facts.h"
 #include "gunzip.h"
 #include "proto/enroll.h"
 #include "proto/event.h"
@@ -152,8 +153,11 @@ take_event(struct ingest *x, const cJSON *item, int index)
 	} else if (e == OK) {
 		row.body = buf_text(&body);
 		e = store_event_add(x->db, &row);
-		if (e == OK)
+		if (e == OK) {
 			x->stored++;
+			e = facts_note(
+			    x->db, x->call->peer.name, row.type, json_get(item, "data"), x->now);
+		}
 	}
 	buf_free(&body);
 	if (e == ERR_STATE) {

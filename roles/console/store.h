@@ -118,8 +118,26 @@ struct event_query {
 	uint64_t after, limit;		 /* rows with n above; at most limit */
 	const char *cls, *type, *source; /* "" = any; type may end in '*' */
 	bool last;			 /* the newest `limit` instead of the first */
+	uint64_t before;		 /* rows with n below; 0 = no bound */
+	int64_t since, until;		 /* of reception, wall ms; 0 = no bound */
+	const char *text;		 /* NULL or somewhere in the event, ASCII case ignored */
+	const char *scope;		 /* NULL or JSON array of groups */
+	const char *org;		 /* NULL: events are not traced to agents */
 };
-/* {"events":[{"n",..body..}],"last":N}; found counts rows. */
+struct event_view { /* borrowed from the statement */
+	uint64_t n;
+	int64_t received;
+	const char *body, *cls, *type, *time, *agent, *host, *group; /* "" = unknown */
+};
+/* In the order of n. A search by text looks at the EVENTS_SEARCHED rows before the bound or before
+ * the newest: it must not hold up everybody. */
+#define EVENTS_SEARCHED 200000
+MUST_CHECK enum err store_events_each(struct db *db, const struct event_query *q,
+    enum err (*each)(void *arg, const struct event_view *e), void *arg);
+MUST_CHECK enum err store_events_newest(struct db *db, uint64_t *n); /* 0: none yet */
+/* {"n","received","agent","host","group","event"} */
+MUST_CHECK enum err store_event_write(struct buf *out, const struct event_view *v);
+/* {"events":[..],"last":N}; found counts rows. */
 MUST_CHECK enum err store_events_list(
     struct db *db, const struct event_query *q, struct buf *out, uint64_t *found);
 MUST_CHECK enum err store_events_prune(struct db *db, int64_t before, uint64_t limit);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "facts.h"
 
 #include <string.h>
 
@@ -25,11 +26,13 @@ store_add_time(cJSON *o, const char *name, int64_t ms)
 enum err
 store_agent_add(struct db *db, const struct agent_row *a)
 {
-	return db_run(db,
+	enum err e = db_run(db,
 	    "INSERT INTO agents(agent, host, grp, machine, version, address, serial, task_port,"
 	    " enrolled, seen, not_after) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
 	    "tttttttiiii", a->agent, a->host, a->group, a->machine, a->version, a->address,
 	    a->serial, (int64_t)a->task_port, a->enrolled, a->seen, a->not_after);
+
+	return e == OK ? facts_touch(db, a->agent) : e;
 }
 
 static void
@@ -84,6 +87,14 @@ enum err
 store_agent_seen(
     struct db *db, const char *agent, const char *address, int64_t task_port_or_minus1, int64_t now)
 {
+	int64_t away = 0;
+	enum err e = db_number(db, &away, "SELECT 1 FROM agents WHERE agent = ? AND seen < ?", "ti",
+	    agent, now - FLEET_AWAY_MS);
+
+	if (e == OK)
+		e = facts_touch(db, agent); /* it was unreachable, and is back */
+	if (e != OK && e != ERR_NOTFOUND)
+		return e;
 	return db_run(db,
 	    "UPDATE agents SET address = ?2, seen = ?4,"
 	    " task_port = CASE WHEN ?3 < 0 THEN task_port ELSE ?3 END WHERE agent = ?1 AND"
@@ -97,13 +108,17 @@ store_agent_revoke(struct db *db, const char *agent, int64_t now)
 	enum err e = db_run(
 	    db, "UPDATE agents SET revoked = ifnull(revoked, ?) WHERE agent = ?", "it", now, agent);
 
-	return e == OK && db_changes(db) == 0 ? ERR_NOTFOUND : e;
+	if (e == OK && db_changes(db) == 0)
+		return ERR_NOTFOUND;
+	return e == OK ? facts_touch(db, agent) : e;
 }
 
 enum err
 store_agent_clone(struct db *db, const char *agent, int64_t now)
 {
-	return db_run(db, "UPDATE agents SET clone = ? WHERE agent = ?", "it", now, agent);
+	enum err e = db_run(db, "UPDATE agents SET clone = ? WHERE agent = ?", "it", now, agent);
+
+	return e == OK ? facts_touch(db, agent) : e;
 }
 
 static enum err

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/rand.h"
+#include "proto/event.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -54,40 +55,161 @@ type_range(const char *type, char low[128], char high[128])
 		memcpy(high + n, "\x7f", 2);
 }
 
-#define EVENT_WHERE                                                                                \
-	" WHERE n > ?1 AND (?2 = '' OR class = ?2) AND (?3 = '' OR (type >= ?3 AND type <= ?4))"   \
-	" AND (?5 = '' OR source = ?5)"
+#define EVENT_COLUMNS                                                                              \
+	"SELECT e.n AS n, e.received, e.body, e.class, e.type, e.time, a.agent, a.host, a.grp "    \
+	"FROM"                                                                                     \
+	" events e LEFT JOIN agents a ON a.agent = substr(e.source, ?6) WHERE e.n > ?1 AND"        \
+	" (?2 = 0 OR e.n < ?2) AND (?3 = '' OR (e.type >= ?3 AND e.type <= ?4)) AND"               \
+	" (?5 = '' OR e.source = ?5) AND e.received >= ?7 AND (?8 = 0 OR e.received < ?8) AND"     \
+	" (?9 IS NULL OR instr(lower(e.body), lower(?9)) > 0) AND"                                 \
+	" (?10 IS NULL OR a.grp IN (SELECT value FROM json_each(?10)))"
+#define OF_CLASS EVENT_COLUMNS " AND e.class = ?12"
+#define FORWARD " ORDER BY n LIMIT ?11"
+#define NEWEST(select) "SELECT * FROM (" select " ORDER BY n DESC LIMIT ?11) ORDER BY n"
+
+/* Two texts for one condition, because only "class = ?" lets the index of classes be used. */
+static struct sql_stmt *
+events_statement(struct db *db, const struct event_query *q)
+{
+	if (q->cls[0] == '\0')
+		return db_prepare(db, q->last ? NEWEST(EVENT_COLUMNS) : EVENT_COLUMNS FORWARD);
+	return db_prepare(db, q->last ? NEWEST(OF_CLASS) : OF_CLASS FORWARD);
+}
+
+enum err
+store_events_newest(struct db *db, uint64_t *n)
+{
+	int64_t v = 0;
+	enum err e = db_number(db, &v, "SELECT ifnull(max(n), 0) FROM events", "");
+
+	*n = v > 0 ? (uint64_t)v : 0;
+	return e;
+}
+
+static enum err
+search_bound(struct db *db, const struct event_query *q, uint64_t *after)
+{
+	uint64_t top = q->before;
+	enum err e = OK;
+
+	*after = q->after;
+	if (q->text == NULL || !q->last)
+		return OK;
+	if (top == 0)
+		e = store_events_newest(db, &top);
+	if (top > EVENTS_SEARCHED && top - EVENTS_SEARCHED > *after)
+		*after = top - EVENTS_SEARCHED;
+	return e;
+}
+
+static enum err
+each_row(struct sql_stmt *s, enum err (*each)(void *arg, const struct event_view *e), void *arg)
+{
+	enum err e;
+
+	while ((e = db_step(s)) == OK) {
+		struct event_view v = { sql_u64(s, 0), sql_i64(s, 1), sql_text(s, 2),
+			sql_text(s, 3), sql_text(s, 4), sql_text(s, 5), sql_text(s, 6),
+			sql_text(s, 7), sql_text(s, 8) };
+
+		e = each(arg, &v);
+		if (e != OK)
+			return e;
+	}
+	return e == ERR_NOTFOUND ? OK : e;
+}
+
+enum err
+store_events_each(struct db *db, const struct event_query *q,
+    enum err (*each)(void *arg, const struct event_view *e), void *arg)
+{
+	struct sql_stmt *s;
+	char low[128], high[128];
+	struct buf prefix;
+	uint64_t after;
+	enum err e = search_bound(db, q, &after);
+
+	buf_init(&prefix, 256);
+	if (e == OK && q->org != NULL)
+		e = event_source(&prefix, q->org, "");
+	if (e != OK) {
+		buf_free(&prefix);
+		return e;
+	}
+	type_range(q->type, low, high);
+	s = events_statement(db, q);
+	e = db_bind(s, "iitttiiitti", (int64_t)after, (int64_t)q->before, low, high, q->source,
+	    (int64_t)prefix.len + 1, q->since, q->until, q->text, q->scope, (int64_t)q->limit);
+	if (e == OK && q->cls[0] != '\0')
+		sql_bind_text(s, 12, q->cls);
+	if (e == OK)
+		e = each_row(s, each, arg);
+	db_end(s);
+	buf_free(&prefix);
+	return e;
+}
+
+#define LIMIT_EVENTS_ANSWER (8u << 20) /* then only heads follow: fat events must not hide others  \
+					*/
+
+struct listing {
+	struct buf *out;
+	uint64_t last, found;
+};
+
+static enum err
+put_member(struct buf *out, const char *name, const char *text)
+{
+	enum err e = text[0] == '\0' ? OK : buf_puts(out, name);
+
+	return text[0] == '\0' || e != OK ? e : json_quote(out, text, strlen(text));
+}
+
+enum err
+store_event_write(struct buf *out, const struct event_view *v)
+{
+	char when[CLOCK_TEXT];
+	enum err e;
+
+	clock_format(when, v->received);
+	e = buf_printf(out, "{\"n\":%" PRIu64 ",\"received\":\"%s\"", v->n, when);
+	if (e == OK)
+		e = put_member(out, ",\"agent\":", v->agent);
+	if (e == OK)
+		e = put_member(out, ",\"host\":", v->host);
+	if (e == OK)
+		e = put_member(out, ",\"group\":", v->group);
+	if (e == OK && out->len > LIMIT_EVENTS_ANSWER) {
+		e = put_member(out, ",\"cut\":true,\"event\":{\"type\":", v->type);
+		return e == OK ? buf_puts(out, "}}") : e;
+	}
+	if (e == OK)
+		e = buf_puts(out, ",\"event\":");
+	if (e == OK)
+		e = buf_puts(out, v->body);
+	return e == OK ? buf_puts(out, "}") : e;
+}
+
+static enum err
+list_one(void *arg, const struct event_view *v)
+{
+	struct listing *l = arg;
+	enum err e = l->found++ > 0 ? buf_puts(l->out, ",") : OK;
+
+	l->last = v->n;
+	return e == OK ? store_event_write(l->out, v) : e;
+}
 
 enum err
 store_events_list(struct db *db, const struct event_query *q, struct buf *out, uint64_t *found)
 {
-	static const char forward[] =
-	    "SELECT n, received, body FROM events" EVENT_WHERE " ORDER BY n LIMIT ?6";
-	static const char newest[] =
-	    "SELECT n, received, body FROM (SELECT n, received, body FROM events" EVENT_WHERE
-	    " ORDER BY n DESC LIMIT ?6) ORDER BY n";
-	char low[128], high[128], when[CLOCK_TEXT];
-	struct sql_stmt *s = db_prepare(db, q->last ? newest : forward);
-	uint64_t last = q->after;
-	enum err e;
+	struct listing l = { .out = out, .last = q->after };
+	enum err e = buf_puts(out, "{\"events\":[");
 
-	type_range(q->type, low, high);
-	e = db_bind(
-	    s, "itttti", (int64_t)q->after, q->cls, low, high, q->source, (int64_t)q->limit);
-	*found = 0;
 	if (e == OK)
-		e = buf_puts(out, "{\"events\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		last = (uint64_t)sql_i64(s, 0);
-		clock_format(when, sql_i64(s, 1));
-		e = buf_printf(out, "%s{\"n\":%" PRIu64 ",\"received\":\"%s\",\"event\":%s}",
-		    *found > 0 ? "," : "", last, when, sql_text(s, 2));
-		(*found)++;
-	}
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		e = buf_printf(out, "],\"last\":%" PRIu64 "}", last);
-	return e;
+		e = store_events_each(db, q, list_one, &l);
+	*found = l.found;
+	return e == OK ? buf_printf(out, "],\"last\":%" PRIu64 "}", l.last) : e;
 }
 
 enum err

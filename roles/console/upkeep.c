@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "facts.h"
 #include "feed.h"
 #include "identity.h"
 #include "store.h"
@@ -12,7 +13,7 @@
 
 #define EXPIRE_EVERY_MS 2000
 #define PRUNE_EVERY_MS 60000
-#define PRUNE_ROWS 5000      /* a bite that keeps the queue responsive */
+#define PRUNE_ROWS 5000 /* a bite that keeps the queue responsive */
 #define FEED_EVERY_MS 600000
 #define IDENTITY_EVERY_MS 3600000
 
@@ -37,7 +38,10 @@ run_prune(struct job *job, void *ctx)
 {
 	struct duty *d = (struct duty *)job;
 
-	return store_events_prune(ctx, clock_wall_ms() - (int64_t)d->c->o->events_keep, PRUNE_ROWS);
+	int64_t before = clock_wall_ms() - (int64_t)d->c->o->events_keep;
+	enum err e = facts_prune(ctx, before);
+
+	return e == OK ? store_events_prune(ctx, before, PRUNE_ROWS) : e;
 }
 
 static enum err

@@ -21,6 +21,8 @@ struct waiter {
 struct waiters {
 	struct waiter *buckets[BUCKETS];
 	size_t n, limit;
+	void (*woken)(void *arg, const char *topic);
+	void *woken_arg;
 	uint64_t next_deadline; /* no waiter ends before: ticks are free until then */
 };
 
@@ -168,11 +170,20 @@ finish_all(struct waiter *const *woken)
 	return n;
 }
 
+void
+waiters_watch(struct waiters *w, void (*woken)(void *arg, const char *topic), void *arg)
+{
+	w->woken = woken;
+	w->woken_arg = arg;
+}
+
 size_t
 waiters_wake(struct waiters *w, const char *topic)
 {
 	struct waiter *woken = NULL;
 
+	if (w->woken != NULL)
+		w->woken(w->woken_arg, topic);
 	(void)collect(w->buckets[bucket_of(topic)], topic, strlen(topic) + 1, &woken);
 	return finish_all(&woken);
 }

@@ -30,6 +30,8 @@ struct waiter_calls {
 };
 MUST_CHECK enum err waiters_add(struct waiters *w, const char *topic, uint64_t deadline_ms,
     struct http_req *req, const struct waiter_calls *calls, void *arg);
+/* One listener is told of every topic that is woken, before the waiters are; NULL: none. */
+void waiters_watch(struct waiters *w, void (*woken)(void *arg, const char *topic), void *arg);
 size_t waiters_wake(struct waiters *w, const char *topic); /* how many there were */
 /* Every topic of a kind: "task". */
 size_t waiters_wake_kind(struct waiters *w, const char *kind);

@@ -7,6 +7,7 @@
 #include "web_routes.h"
 
 #define BODY_SMALL 16384
+#define BODY_TASK (1u << 20)	       /* an order, a token with roots */
 #define LIMIT_ROLE_DOCUMENT (2u << 20) /* an authority and its JSON around */
 
 const struct web_row web_rows[] = {
@@ -20,6 +21,47 @@ const struct web_row web_rows[] = {
 	{ "GET", "/api/v1/me/sessions", WHO_ALL, WEB_ONLY, 0, web_me_sessions },
 	{ "POST", "/api/v1/me/sessions/{}/revoke", WHO_ALL, WEB_ONLY, BODY_SMALL,
 	    web_me_session_revoke },
+
+	{ "GET", "/api/v1/live", WHO_ALL, WEB_ONLY, 0, web_live },
+	{ "GET", "/api/v1/overview", WHO_ALL, 0, 0, web_overview },
+	{ "GET", "/api/v1/computers", WHO_ALL, 0, 0, web_computers },
+	{ "GET", "/api/v1/computers/{}", WHO_ALL, 0, 0, web_computer },
+	{ "POST", "/api/v1/computers/{}/clear", WHO_WRITE, 0, BODY_SMALL, web_computer_clear },
+	{ "GET", "/api/v1/groups", WHO_ALL, 0, 0, web_groups },
+	{ "GET", "/api/v1/events", WHO_ALL, 0, 0, admin_events },
+	{ "GET", "/api/v1/events/export", WHO_ALL, 0, 0, web_events_export },
+
+	{ "GET", "/api/v1/cascade", WHO_ALL, 0, 0, web_cascade },
+	{ "POST", "/api/v1/cascade/check", WHO_ALL, 0, BODY_SMALL, web_cascade_check },
+	{ "GET", "/api/v1/feeds", WHO_ALL, 0, 0, web_feeds },
+
+	{ "GET", "/api/v1/task-types", WHO_ALL, 0, 0, web_task_types },
+	{ "GET", "/api/v1/tasks", WHO_ALL, 0, 0, admin_tasks },
+	{ "POST", "/api/v1/tasks", WHO_WRITE, 0, BODY_TASK, admin_task_send },
+	{ "POST", "/api/v1/tasks/preview", WHO_ALL, 0, BODY_SMALL, web_task_preview },
+	{ "GET", "/api/v1/tasks/{}", WHO_ALL, 0, 0, admin_task_show },
+	{ "POST", "/api/v1/tasks/{}/cancel", WHO_WRITE, 0, BODY_SMALL, admin_task_cancel },
+	{ "GET", "/api/v1/tasks/{}/bytes", WHO_WRITE, 0, 0, web_task_bytes },
+	{ "POST", "/api/v1/tasks/{}/signatures", WHO_WRITE, WEB_ONLY, BODY_SMALL, web_task_sign },
+	{ "GET", "/api/v1/me/keys", WHO_ALL, WEB_ONLY, 0, web_keys },
+	{ "POST", "/api/v1/me/keys", WHO_WRITE, WEB_ONLY, BODY_SMALL, web_key_new },
+	{ "POST", "/api/v1/me/keys/{}/remove", WHO_WRITE, WEB_ONLY, BODY_SMALL, web_key_remove },
+
+	{ "GET", "/api/v1/policy/list", WHO_ALL, 0, 0, web_policy_list },
+	{ "GET", "/api/v1/policy/schema", WHO_ALL, 0, 0, web_policy_schema },
+	{ "GET", "/api/v1/policy/effective", WHO_ALL, 0, 0, web_policy_effective },
+	{ "POST", "/api/v1/policy/check", WHO_ALL, 0, LIMIT_POLICY_BYTES, web_policy_check },
+	{ "GET", "/api/v1/policies/*", WHO_ALL, 0, 0, admin_policy_get },
+	{ "PUT", "/api/v1/policies/*", WHO_WRITE, 0, LIMIT_POLICY_BYTES, admin_policy_put },
+	{ "DELETE", "/api/v1/policies/*", WHO_WRITE, 0, 0, admin_policy_delete },
+
+	{ "GET", "/api/v1/tokens", WHO_ALL, 0, 0, admin_tokens },
+	{ "POST", "/api/v1/tokens", WHO_WRITE, 0, BODY_TASK, admin_token_new },
+	{ "POST", "/api/v1/tokens/{}/revoke", WHO_WRITE, 0, BODY_SMALL, admin_token_revoke },
+
+	{ "GET", "/api/v1/settings", WHO_READ_ALL, WEB_UNLIMITED, 0, web_settings },
+	{ "GET", "/api/v1/ports", WHO_ALL, 0, 0, web_ports },
+	{ "POST", "/api/v1/ports/check", WHO_ALL, 0, BODY_SMALL, web_ports_check },
 
 	{ "GET", "/api/v1/users", WHO_READ_ALL, WEB_UNLIMITED, 0, web_users },
 	{ "POST", "/api/v1/users", WHO_ADMIN, WEB_UNLIMITED, BODY_SMALL, web_user_new },
