@@ -260,8 +260,8 @@ usage(FILE *out, int status)
 	    "usage: atalaia-fetch [--help | --version]\n"
 	    "The agent starts it and speaks its protocol over stdin and stdout: one JSON object a\n"
 	    "line, a `config` first; `result` is the last answer. Logs go to stderr.\n"
-	    "Exit status: 0 updated, current or sent, 1 failed, waiting or stopped, 2 configuration,\n"
-	    "3 updated or current although a source was refused or failed on the way.\n",
+	    "Exit status: 0 updated, current or sent, 1 failed, waiting or stopped,\n"
+	    "2 configuration, 3 updated or current although a source was refused or failed.\n",
 	    out);
 	return status;
 }

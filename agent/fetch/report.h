@@ -65,8 +65,8 @@ bool report_has(const struct report *r, enum err error);
 /* The `result` message of childctl; NULL on no memory. The caller owns it. */
 cJSON *report_message(const struct report *r);
 const char *outcome_word(enum outcome o);
-/* Exit status: 0 updated, current or sent; 3 updated or current, and some source was refused or failed on the way
- * (partial success: the errors say which); 1 otherwise. */
+/* Exit status: 0 updated, current or sent; 3 updated or current, and some source was refused or
+ * failed on the way (partial success: the errors say which); 1 otherwise. */
 int report_exit(const struct report *r);
 
 #endif
