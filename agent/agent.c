@@ -208,6 +208,8 @@ build_engine(struct agent *a, struct fault *f)
 	o.command_reload = c->command_reload;
 	o.command_test = c->command_test;
 	o.command_scan = c->command_scan;
+	o.clamd_conf = c->clamd_conf;
+	o.clamd_restart = c->clamd_restart;
 	o.memory_limit = c->engine_memory;
 	o.deadline_ms = c->engine_deadline;
 	o.event = engine_event;

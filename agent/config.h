@@ -62,7 +62,7 @@ struct agent_conf {
 	uint32_t dropbox_relay; /* enum dropbox_relay */
 	uint32_t engine;	/* enum engine_type */
 	uint32_t clamd_scan;	/* enum clamd_method */
-	char *clamd_socket, *clamscan, *canaries, *clean_samples;
+	char *clamd_socket, *clamscan, *clamd_conf, *clamd_restart, *canaries, *clean_samples;
 	char *command_reload, *command_test, *command_scan;
 	uint32_t gate; /* enum gate_mode */
 	uint64_t engine_deadline, engine_memory;

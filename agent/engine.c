@@ -125,10 +125,17 @@ load_work(uv_work_t *w)
 	struct engine_job *j = w->data;
 	const struct engine_options *o = &j->e->o;
 
-	j->loaded = engine_samples_load(&j->samples, o->canaries, o->clean_samples,
-	    o->type == ENGINE_CLAMD, j->marker ? j->feed : NULL, j->version, &j->load_fault);
-	if (j->loaded == OK && j->kind == ENGINE_GATE && j->set[0] != '\0')
-		j->set_bytes = engine_set_bytes(j->set);
+	if (j->kind != ENGINE_RELOAD)
+		j->loaded = engine_samples_load(&j->samples, o->canaries, o->clean_samples,
+		    o->type == ENGINE_CLAMD, j->marker ? j->feed : NULL, j->version,
+		    &j->load_fault);
+	if (j->loaded != OK || j->kind == ENGINE_PROBE || j->set[0] == '\0')
+		return;
+	j->set_bytes = engine_set_bytes(j->set);
+	if (o->type != ENGINE_CLAMD)
+		return;
+	engine_facts_read(&j->facts, o->clamd_socket, o->clamd_conf, j->set);
+	j->memory = engine_clamav_need(&j->facts, j->set_bytes, engine_set_need(j->set));
 }
 
 static void
@@ -146,6 +153,8 @@ load_done(uv_work_t *w, int status)
 		engine_job_end(j, j->loaded, "samples", "%s", fault_text(&j->load_fault));
 		return;
 	}
+	if (j->kind != ENGINE_PROBE)
+		j->e->facts = j->facts;
 	j->loaded_then(j);
 }
 
@@ -303,6 +312,8 @@ free_options(struct engine_options *o)
 {
 	free((void *)(uintptr_t)o->clamd_socket);
 	free((void *)(uintptr_t)o->clamscan);
+	free((void *)(uintptr_t)o->clamd_restart);
+	free((void *)(uintptr_t)o->clamd_conf);
 	free((void *)(uintptr_t)o->canaries);
 	free((void *)(uintptr_t)o->clean_samples);
 	free((void *)(uintptr_t)o->command_reload);
@@ -316,6 +327,8 @@ copy_options(struct engine_options *to, const struct engine_options *o)
 	*to = *o;
 	to->clamd_socket = copy(o->clamd_socket);
 	to->clamscan = copy(o->clamscan);
+	to->clamd_restart = copy(o->clamd_restart);
+	to->clamd_conf = copy(o->clamd_conf);
 	to->canaries = copy(o->canaries);
 	to->clean_samples = copy(o->clean_samples);
 	to->command_reload = copy(o->command_reload);
@@ -325,7 +338,8 @@ copy_options(struct engine_options *to, const struct engine_options *o)
 		to->deadline_ms = 300000;
 	if (to->watch_ms == 0)
 		to->watch_ms = o->type == ENGINE_COMMAND ? WATCH_COMMAND_MS : WATCH_MS;
-	return to->clamd_socket != NULL && to->clamscan != NULL && to->canaries != NULL &&
+	return to->clamd_socket != NULL && to->clamscan != NULL && to->clamd_conf != NULL &&
+		       to->clamd_restart != NULL && to->canaries != NULL &&
 		       to->clean_samples != NULL && to->command_reload != NULL &&
 		       to->command_test != NULL && to->command_scan != NULL
 		   ? OK

@@ -21,9 +21,10 @@ struct engine_options {
 	enum gate_mode gate;
 	enum clamd_method clamd_scan; /* of files in scans */
 	const char *clamd_socket, *clamscan;
-	const char *canaries, *clean_samples; /* folders, "" = built-in samples only */
+	const char *clamd_conf, *clamd_restart; /* "": its own; no restart by us */
+	const char *canaries, *clean_samples;	/* folders, "" = built-in samples only */
 	const char *command_reload, *command_test, *command_scan;
-	uint64_t memory_limit; /* bytes a load test may count on at most, 0: what is free */
+	uint64_t memory_limit; /* bytes a test or reload may count on at most, 0: what is free */
 	uint64_t deadline_ms;  /* of one gate, reload or probe */
 	uint32_t watch_ms;     /* between looks at the engine's health; 0: 10 s */
 	/* engine.down, engine.up; takes data. May be NULL. */
@@ -65,7 +66,8 @@ bool engine_set_has_marker(const char *set);
 void engine_cancel(struct engine_job *job); /* cb gets ERR_CANCELED from the loop */
 
 bool engine_is_up(const struct engine *e);
-/* {"type","up","version","since","error","memory":{"used","queue","need","have","reload"}}; NULL on
+/* {"type","up","version","since","error","memory":{"used","queue","need","have","held","kind",
+ * "reload"}}; NULL on
  * no memory. */
 cJSON *engine_status(const struct engine *e);
 /* Folder of the last engine_reload, "" before the first. */

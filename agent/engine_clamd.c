@@ -2,7 +2,14 @@
  * is not told; PING is answered while every scan fails. So only scans prove anything here. */
 #include "engine_internal.h"
 
-#define TRY_MS 250u /* between two looks for the marker */
+#include "base/clock.h"
+#include "proto/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TRY_MS 250u   /* between two looks for the marker */
+#define SLACK_MS 1000 /* of the start of a process, which is known to a tick */
 
 /* --- reload --- */
 
@@ -24,13 +31,66 @@ reload_answered(void *ctx, const struct engine_answer *a)
 		engine_job_end(j, OK, "", "%s", "");
 }
 
+static void
+restarted(void *ctx, const struct engine_ran *r)
+{
+	struct engine_job *j = ctx;
+
+	j->run = NULL;
+	j->e->restarted_mono = clock_mono_ms();
+	if (r->status != 0)
+		engine_job_end(j, ERR_STATE, "restart", "the restart command ends with %d: %.200s",
+		    (int)r->status, r->err[0] != '\0' ? r->err : r->out);
+	else
+		engine_job_end(j, OK, "", "%s", "");
+}
+
+/* The old set goes with the old process: a blocking reload, whatever clamd.conf says. */
+static void
+restart(struct engine_job *j)
+{
+	struct engine *e = j->e;
+	struct command w;
+	struct fault f = { OK, "" };
+	enum err k;
+
+	if (strcmp(e->restarted, j->set) == 0 && e->facts.started >= e->restarted_wall) {
+		engine_job_end(j, OK, "", "%s", ""); /* this process began with this set */
+		return;
+	}
+	(void)snprintf(e->restarted, sizeof e->restarted, "%s", j->set);
+	e->restarted_wall = clock_wall_ms() - SLACK_MS;
+	k = command_make(&w, e->o.clamd_restart, j->set, "");
+	if (k == OK)
+		k = engine_run(&j->run, j->e->o.loop, w.argv, NULL, 0, restarted, j, &f);
+	if (k != OK)
+		engine_job_end(j, k, "restart", "the restart command cannot be started: %s",
+		    f.code != OK ? fault_text(&f) : err_text(k));
+	command_free(&w);
+}
+
+static void
+reload_looked(struct engine_job *j)
+{
+	enum reload_way way = engine_memory_reload(j);
+	enum err k;
+
+	if (way == WAY_RESTART)
+		restart(j);
+	if (way == WAY_NONE || way == WAY_RESTART)
+		return;
+	k = engine_ask(&j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8, ENGINE_ASK_MS,
+	    reload_answered, j);
+	if (k != OK)
+		engine_job_end(j, k, "down", "clamd cannot be asked: %s", err_text(k));
+}
+
 static enum err
 clamd_reload(struct engine_job *j, struct fault *f)
 {
-	enum err k = engine_ask(&j->ask, j->e->o.loop, j->e->o.clamd_socket, "zRELOAD", 8,
-	    ENGINE_ASK_MS, reload_answered, j);
-
-	return k == OK ? OK : fault_set(f, k, "clamd cannot be asked");
+	(void)f;
+	engine_job_load(j, reload_looked);
+	return OK;
 }
 
 /* --- probe --- */
@@ -48,6 +108,13 @@ static bool
 may_still_load(const struct engine_job *j)
 {
 	return j->samples.item[j->at].marker;
+}
+
+/* Restarted by us: it answers when its set is loaded. */
+static bool
+is_starting(const struct engine *e)
+{
+	return e->restarted_mono != 0 && clock_mono_ms() - e->restarted_mono < e->o.deadline_ms;
 }
 
 static void
@@ -69,7 +136,7 @@ sample_answered(void *ctx, const struct engine_answer *a)
 	}
 	/* An engine that died under the probe is away, not loading: the set is proved when it
 	 * returns. */
-	if (may_still_load(j) && (scanned || j->e->up)) {
+	if (may_still_load(j) && (scanned || j->e->up || is_starting(j->e))) {
 		(void)uv_timer_start(&j->pause, try_again, TRY_MS, 0);
 		return;
 	}

@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Loaded bytes for each byte of a set: an estimate on the safe side. A database of 33 MiB of plain
- * hash lines took 87 MiB (2.6 times); compressed CVD files unpack and take more. */
-#define MEMORY_FACTOR 6
-
 /* "/proc/self/fd/7: Name FOUND" -> verdict of sample 4. Other lines are talk. */
 static bool
 line_verdict(const char *line, size_t n, size_t *sample, struct clamd_reply *r)
@@ -79,7 +75,8 @@ judge(struct engine_job *j, const char *out)
 			    "clamscan says nothing about the sample '%s'", j->samples.item[i].name);
 			return;
 		}
-	engine_job_end(j, OK, "", "%s", "");
+	if (engine_memory_reload(j) != WAY_NONE)
+		engine_job_end(j, OK, "", "%s", "");
 }
 
 static void
@@ -90,6 +87,8 @@ scanned(void *ctx, const struct engine_ran *r)
 
 	j->run = NULL;
 	if (r->status == 0 || r->status == 1) {
+		(void)snprintf(j->e->measured, sizeof j->e->measured, "%s", j->set);
+		j->e->measured_bytes = r->peak;
 		judge(j, r->out);
 		return;
 	}
@@ -146,19 +145,25 @@ run_clamscan(struct engine_job *j)
 static void
 loaded(struct engine_job *j)
 {
-	if (engine_memory_fits(j, MEMORY_FACTOR))
+	if (engine_memory_test(j, j->memory))
 		run_clamscan(j);
 }
 
+static void
+looked(struct engine_job *j)
+{
+	if (engine_memory_reload(j) == WAY_NONE)
+		return;
+	j->out.skipped = true;
+	engine_job_end(j, OK, "", "%s", "");
+}
+
+/* A set that clamd could not take for lack of memory must not become current: clamd's own check of
+ * its folder (SelfCheck) would load it without asking. */
 enum err
 engine_clamscan_gate(struct engine_job *j, struct fault *f)
 {
 	(void)f;
-	if (j->e->o.gate == GATE_OFF) {
-		j->out.skipped = true;
-		engine_job_end(j, OK, "", "%s", "");
-		return OK;
-	}
-	engine_job_load(j, loaded);
+	engine_job_load(j, j->e->o.gate == GATE_OFF ? looked : loaded);
 	return OK;
 }

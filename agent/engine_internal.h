@@ -11,6 +11,20 @@
 
 enum engine_kind { ENGINE_GATE, ENGINE_RELOAD, ENGINE_PROBE };
 
+/* engine_facts.c: the clamd that runs. */
+enum reload_kind { RELOAD_UNKNOWN, RELOAD_CONCURRENT, RELOAD_BLOCKING };
+struct engine_facts {
+	bool running; /* a clamd whose configuration names our socket was found */
+	enum reload_kind kind;
+	int64_t started; /* wall ms, 0: not known */
+	uint64_t memory; /* bytes it holds */
+	uint64_t holds;	 /* bytes of the feed's current set when that is what it loads, else 0 */
+	char conf[256];
+};
+/* Blocking. conf: "" for the one that the process was started with. */
+void engine_facts_read(
+    struct engine_facts *f, const char *socket, const char *conf, const char *set);
+
 /* What an engine can do. Each starts and later calls engine_job_end exactly once; stop abandons
  * what is under way and returns at once (its callbacks must not touch the job any more). */
 struct engine_ops {
@@ -53,8 +67,9 @@ struct engine_job {
 	struct engine_samples samples;
 	enum err loaded; /* of the samples */
 	struct fault load_fault;
-	uint64_t set_bytes, memory; /* for the memory check */
-	size_t at;		    /* sample that is being scanned */
+	uint64_t set_bytes, memory; /* bytes of the set, and what loading it needs: an estimate */
+	struct engine_facts facts;
+	size_t at; /* sample that is being scanned */
 	bool marker_seen;
 	struct engine_ask *ask;
 	struct engine_run *run;
@@ -80,7 +95,13 @@ struct engine {
 	char version[CLAMD_NAME], error[200];
 	char current[1100];		   /* set of the last reload */
 	uint64_t memory_need, memory_have; /* bytes, at the last gate */
-	const char *reload; /* "concurrent", "blocking", "none": what fits; NULL: not asked yet */
+	const char *reload; /* "concurrent", "blocking", "restart", "none"; NULL: not asked yet */
+	struct engine_facts facts; /* of the last look */
+	char measured[1100];	   /* set of the last load test that passed */
+	uint64_t measured_bytes;   /* and its peak of memory, 0: not known */
+	char restarted[1100];	   /* set for which clamd was restarted last, */
+	int64_t restarted_wall;	   /* when that began, */
+	uint64_t restarted_mono;   /* and when the command ended; 0: never */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -88,13 +109,23 @@ struct engine {
 /* Ends the job; first call wins. rule is a word. */
 void engine_job_end(struct engine_job *j, enum err e, const char *rule, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
-/* Loads samples in a worker, then calls then from the loop, unless the job ended meanwhile. */
+/* Loads samples (not for a reload) and looks at memory in a worker, then calls then from the loop,
+ * unless the job ended meanwhile. */
 void engine_job_load(struct engine_job *j, void (*then)(struct engine_job *j));
 /* engine_clamscan.c */
 enum err engine_clamscan_gate(struct engine_job *j, struct fault *f);
 /* engine_memory.c: false when the job was ended for lack of memory. factor: loaded bytes for each
  * byte of a set. From the loop, after engine_job_load. */
 bool engine_memory_fits(struct engine_job *j, unsigned factor);
+bool engine_memory_test(struct engine_job *j, uint64_t need);
+/* How clamd may take the job's set now. WAY_NONE: the job was ended for lack of memory. */
+enum reload_way { WAY_NONE, WAY_CONCURRENT, WAY_BLOCKING, WAY_RESTART };
+enum reload_way engine_memory_reload(struct engine_job *j);
+/* Pure: the same decision, and the estimate before a load test. */
+enum reload_way engine_reload_way(
+    const struct engine_facts *f, uint64_t need, uint64_t have, bool can_restart);
+uint64_t engine_clamav_need(const struct engine_facts *f, uint64_t set_bytes, uint64_t by_table);
+uint64_t engine_set_need(const char *set); /* blocking: by the table of file kinds */
 MUST_CHECK enum err engine_memory_status(const struct engine *e, cJSON *o);
 /* engine_look.c */
 void engine_clamd_look(struct engine *e);
@@ -136,6 +167,7 @@ void engine_ask_cancel(struct engine_ask *a); /* done will not be called; NULL i
 /* engine_run.c: one child with its output. */
 struct engine_ran {
 	int64_t status; /* -1: a signal ended it */
+	uint64_t peak;	/* bytes of memory when its first output came; 0: not known */
 	int signal;
 	const char *out, *err; /* text, cut at a limit */
 	bool cut;

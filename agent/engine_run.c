@@ -2,6 +2,7 @@
 #include "engine_internal.h"
 
 #include "base/limits.h"
+#include "os/proc.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -82,7 +83,11 @@ read_some(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
 	struct engine_run *r = s->data;
 	struct buf *text = &r->text[s == (uv_stream_t *)&r->pipe[1]];
+	uint64_t anonymous;
 
+	if (n > 0 && r->ran.peak == 0 &&
+	    proc_memory(r->process.pid, &anonymous, &r->ran.peak) != OK)
+		r->ran.peak = 0; /* it has ended: nothing to be seen any more */
 	if (n > 0 && buf_append(text, b->base, (size_t)n) != OK)
 		r->ran.cut = true;
 	if (n < 0) {

@@ -166,6 +166,8 @@ probed(void *ctx, enum verdict v, const char *rule, const char *why)
 	if (v == VERDICT_LATER) /* the engine is away; its return is watched and reported there */
 		log_warn("update.probe", "feed=%s version=%llu later=yes why=%s", fd->name,
 		    (unsigned long long)fd->target, log_q(why));
+	if (v == VERDICT_LATER && strcmp(rule, "memory") == 0)
+		feed_waits(fd, rule, why);
 	fd->facts.unproved = v == VERDICT_LATER;
 	if (v != VERDICT_BAD) {
 		healthy(fd);

@@ -234,3 +234,48 @@ clamd_clean_sample(struct buf *out)
 {
 	return buf_puts(out, "This is a clean sample of Atalaia. No signature may hit it.\n");
 }
+
+bool
+clamd_conf_value(const char *text, const char *name, char *out, size_t size)
+{
+	size_t want = strlen(name);
+	bool found = false;
+
+	while (*text != '\0') {
+		const char *line = text + strspn(text, " \t");
+		size_t n = strcspn(line, "\r\n");
+
+		text = line + n;
+		text += strspn(text, "\r\n");
+		if (n <= want || strncmp(line, name, want) != 0 ||
+		    (line[want] != ' ' && line[want] != '\t'))
+			continue;
+		line += want;
+		n -= want;
+		while (n > 0 && (*line == ' ' || *line == '\t' || *line == '"'))
+			line++, n--;
+		while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t' || line[n - 1] == '"'))
+			n--;
+		found = text_copy(out, size, line, n) == OK;
+	}
+	return found;
+}
+
+const char *
+clamd_conf_argument(const char *args)
+{
+	static const char word[] = "--config-file";
+	const char *conf = NULL;
+
+	for (const char *p = args; *p != '\0'; p += strlen(p) + 1) {
+		const char *next = p + strlen(p) + 1;
+
+		if (strcmp(p, word) == 0 || strcmp(p, "-c") == 0)
+			conf = *next != '\0' ? next : conf;
+		else if (strncmp(p, word, sizeof word - 1) == 0 && p[sizeof word - 1] == '=')
+			conf = p + sizeof word;
+		else if (p[0] == '-' && p[1] == 'c')
+			conf = p + 2;
+	}
+	return conf;
+}

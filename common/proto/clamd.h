@@ -52,6 +52,13 @@ MUST_CHECK enum err clamd_marker_content(struct buf *out, const char *feed, uint
 /* "zINSTREAM", the content in chunks, the end. */
 MUST_CHECK enum err clamd_instream(struct buf *out, const void *p, size_t n);
 
+/* The value of an option in the text of a clamd.conf, without quotes; the last one counts. False:
+ * not there, or longer than size. */
+bool clamd_conf_value(const char *text, const char *name, char *out, size_t size);
+/* The configuration in the command line of a clamd (words, each with its NUL, an empty one ends);
+ * NULL: its built-in one. */
+const char *clamd_conf_argument(const char *args);
+
 /* The EICAR test file, put together here so that no program of ours holds it. */
 MUST_CHECK enum err clamd_eicar(struct buf *out);
 /* Content that no signature may hit. */

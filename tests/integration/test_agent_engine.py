@@ -171,6 +171,38 @@ def test_a_scan_by_policy_runs_once_in_its_window_and_stops_at_its_end(world):
     assert scans()[0]["outcome"] == "canceled" or scans()[1]["outcome"] == "canceled"
 
 
+def test_a_reload_that_does_not_fit_waits_and_a_blocking_clamd_takes_it(world):
+    w, conf = world.workstation, world.workstation.conf.read_text()
+
+    def with_options(text):
+        w.agent.process.terminate()
+        assert w.agent.process.wait(20) == 0
+        w.conf.write_text(conf.replace("type=clamd\n", f"type=clamd\n{text}"))
+        world.start_agent(w)
+
+    def with_clamd(more):
+        w.clamd.process.kill()
+        w.clamd.process.wait()
+        (w.dir / "run/clamd.sock").unlink(missing_ok=True)
+        world.start_clamd(w, more)
+        wait_for(lambda: engine(w)["up"], 60, "the engine")
+    held = world.publish()["version"]
+    wait_for(lambda: log(w, f"event=update.probe feed=signatures version={held} outcome=ok"), 60, "a reload")
+    assert engine(w)["memory"]["reload"] == "concurrent"
+    assert engine(w)["memory"]["kind"] == "concurrent" and engine(w)["memory"]["held"] > 1 << 20
+    with_options("gate=off\nmemory_limit=20M\n")
+    version = world.publish()["version"]
+    event = world.wait_event("update.waiting", w, seconds=60)
+    assert "a concurrent reload of this set needs about" in event["data"]["why"]
+    assert "a blocking one fits" in event["data"]["why"]
+    assert feed(w)["version"] == held and engine(w)["memory"]["reload"] == "none"
+    with_clamd("ConcurrentDatabaseReload no\nIdleTimeout 1\n")
+    wait_for(lambda: log(w, f"event=update.probe feed=signatures version={version} outcome=ok"), 60, "the new set")
+    assert (engine(w)["memory"]["reload"], engine(w)["memory"]["kind"]) == ("blocking", "blocking")
+    with_options("")
+    with_clamd("")
+
+
 def test_an_engine_that_dies_is_reported_and_updates_go_on(world):
     w = world.workstation
     w.clamd.process.kill()

@@ -203,7 +203,7 @@ roots = {host.dir}/roots
         host.agent = host.start("atalaia-agent", "run", "--config", host.conf)
         host.agent.line("ready")
 
-    def start_clamd(self, host):
+    def start_clamd(self, host, more=""):
         """Debian's clamd on its own configuration: its database is the workstation's current set. Before
         the first update that is a seed of one line, as clamd does not start without any."""
         current = host.dir / "state/feeds/signatures/current"
@@ -224,7 +224,7 @@ LogTime yes
 PidFile {host.dir}/run/clamd.pid
 TemporaryDirectory {host.dir}/home
 StreamMaxLength 100M
-""")
+{more}""")
         host.clamd = host.start("/usr/sbin/clamd", "--config-file", conf)
         wait_for(sock.exists, 60, "clamd's socket")
 

@@ -18,6 +18,7 @@
 
 static char dir[64];
 static pid_t clamd_pid;
+static const char *clamd_more = ""; /* lines of clamd.conf */
 
 static inline void
 write_file(const char *name, const char *text, unsigned mode)
@@ -102,8 +103,8 @@ start_clamd(void)
 
 	(void)snprintf(conf, sizeof conf,
 	    "LocalSocket %s/clamd.sock\nDatabaseDirectory %s/db\nForeground yes\n"
-	    "PidFile %s/clamd.pid\nSelfCheck 0\nTemporaryDirectory %s\n",
-	    dir, dir, dir, dir);
+	    "PidFile %s/clamd.pid\nSelfCheck 0\nTemporaryDirectory %s\n%s",
+	    dir, dir, dir, dir, clamd_more);
 	write_file("clamd.conf", conf, 0644);
 	clamd_pid = fork();
 	if (clamd_pid == 0) {
@@ -207,6 +208,19 @@ gate(struct world *w, const char *set, unsigned version, enum err want, const ch
 	run(w);
 	if (w->out.err != want || strcmp(w->out.rule, rule) != 0)
 		print_message("gate of %s: %s %s\n", set, w->out.rule, fault_text(&w->out.fault));
+	assert_int_equal(w->out.err, want);
+	assert_string_equal(w->out.rule, rule);
+}
+
+static inline void
+probe(struct world *w, unsigned version, enum err want, const char *rule)
+{
+	struct fault f = { OK, "" };
+
+	assert_int_equal(engine_probe(w->e, "signatures", version, true, on_done, w, NULL, &f), OK);
+	run(w);
+	if (w->out.err != want)
+		print_message("probe: %s %s\n", w->out.rule, fault_text(&w->out.fault));
 	assert_int_equal(w->out.err, want);
 	assert_string_equal(w->out.rule, rule);
 }

@@ -59,19 +59,6 @@ own_samples_count_too(void **state)
 }
 
 static void
-probe(struct world *w, unsigned version, enum err want, const char *rule)
-{
-	struct fault f = { OK, "" };
-
-	assert_int_equal(engine_probe(w->e, "signatures", version, true, on_done, w, NULL, &f), OK);
-	run(w);
-	if (w->out.err != want)
-		print_message("probe: %s %s\n", w->out.rule, fault_text(&w->out.fault));
-	assert_int_equal(w->out.err, want);
-	assert_string_equal(w->out.rule, rule);
-}
-
-static void
 a_reload_ends_when_the_marker_is_found(void **state)
 {
 	struct fault f = { OK, "" };
