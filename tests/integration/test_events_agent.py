@@ -234,7 +234,9 @@ def test_drops_are_counted_and_told(tmp_path):
     counted = sum(r["count"] for r in reports if r["class"] == "telemetry")
     gone = sorted(set(range(sent)) - set(mine))
     assert 0 < lost_own <= counted <= lost_own + 5  # events of the agent itself may be among them
-    assert mine == sorted(mine) and gone == list(range(gone[0], gone[-1] + 1))
+    # the oldest go first; on a slow machine a batch or two that were under way stay between them
+    runs = 1 + sum(b != a + 1 for a, b in zip(gone, gone[1:]))
+    assert mine == sorted(mine) and runs <= 3, runs
     assert gone[0] < 200                            # the oldest went; a batch under way may stay
     assert all(r["why"] == "quota" and r["first"] <= r["last"] for r in reports)
     assert reports[-1]["total"] == counted
