@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from mirror import Mirror
+from witness import witness  # noqa: F401  (fixture)
 from world import run
 
 BIG = os.urandom(3_000_000)
@@ -129,25 +130,8 @@ def test_ftplib(procs, bin_dir, tmp_path, address):
         assert lines == ["one", "two"]
 
 
-SCRIPT = """
-const ftp = require(process.argv[2]);
-(async () => {
-  const c = new ftp.Client(10000);
-  await c.access({host: process.argv[3], port: +process.argv[4]});
-  await c.downloadToDir(process.argv[5], "/signatures");
-  c.close();
-})().catch(e => { console.error(e); process.exit(1); });
-"""
-
-
-def test_basic_ftp(mirror, tmp_path):
-    """npm's basic-ftp, when BASIC_FTP names its folder: Debian has no package of it."""
-    module = os.environ.get("BASIC_FTP", "")
-    if not os.path.isdir(module):
-        pytest.skip("BASIC_FTP does not name a folder with basic-ftp")
-    script = tmp_path / "s.js"
-    script.write_text(SCRIPT)
-    done = run(["node", script, module, mirror.address, mirror.ftp, tmp_path / "b"])
+def test_basic_ftp(witness, mirror, tmp_path):
+    done = witness("basic-ftp.mjs", mirror.address, mirror.ftp, tmp_path / "b")
     assert done.returncode == 0, done.stderr
     same_tree(tmp_path / "b", mirror.root / "signatures")
 

@@ -1,15 +1,18 @@
-"""What policy says to a mirror's sync: its rate, its window; and update.cancel. The tests run in order: a world is dear."""
+"""What policy says to a mirror's sync: its rate, its window; update.cancel; the role switched off in mid-download. The tests run in order: a world is dear."""
 import datetime
 import json
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
+import threading
 import time
 
 import pytest
 
 import fleet as fleets
+from mirror import Raw, read_all
 from world import wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
@@ -141,3 +144,41 @@ def test_outside_its_window_a_mirror_waits_but_for_policies(world):
     assert mirrored(world, "signatures") == before
     apply(world, policy())
     wait_for(lambda: mirrored(world, "signatures") == version, 30, "the version, once the window is open")
+
+
+def closed(port):
+    """Nobody listens there."""
+    with socket.socket() as s:
+        return s.connect_ex((ADDRESSES[1], port)) != 0
+
+
+def test_switching_off_frees_the_ports_at_once_and_lets_downloads_end(world):
+    content = os.urandom(12_000_000)
+    root = world.branch.dir / "state/mirror/root/extra"
+    root.mkdir()
+    (root / "big").write_bytes(content)
+    world.branch.own(root)
+    done = []
+    with Raw(ADDRESSES[1], 2021) as r:
+        r.login()
+        r.ask("TYPE I")
+        port = r.passive()
+        with socket.socket() as d:
+            d.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            d.settimeout(15)
+            d.connect((ADDRESSES[1], port))
+            assert r.ask("RETR extra/big").startswith("150")
+            off = threading.Thread(target=lambda: done.append(world.send_task(
+                world.branch, "role.set", {"role": "update-agent", "on": False})))
+            off.start()
+            begin = wait_for(lambda: log_time(world, "event=serve.stopping"), 20, "the role's end")
+            wait_for(lambda: closed(2021) and closed(3333), 5, "free ports")
+            assert (datetime.datetime.now(datetime.timezone.utc) - begin).total_seconds() < 1 + 1   # a slow machine
+            assert not done                        # and the download is still under way
+            assert read_all(d) == content
+        assert r.reply().startswith("226")
+    off.join(30)
+    assert done and done[0]["state"] == "done", done
+    on = world.send_task(world.branch, "role.set", {"role": "update-agent", "on": True})
+    assert on["state"] == "done", on
+    assert not closed(2021) and not closed(3333)

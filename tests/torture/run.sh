@@ -11,4 +11,7 @@ case "tasks" in *"${ONLY:-}"*)
     STEP=1 ATALAIA_BIN="$PWD/build/debug" "${PYTHON:-/usr/bin/python3}" -m pytest -q -p no:cacheprovider \
         tests/integration/test_task_kill.py ;;
 esac
+case "fence" in *"${ONLY:-}"*)
+    ATALAIA_BIN="$PWD/build/debug" "${PYTHON:-/usr/bin/python3}" -m pytest -q -p no:cacheprovider tests/torture/test_role_fence.py ;;
+esac
 exec "${PYTHON:-/usr/bin/python3}" tests/torture/torture.py build/release
