@@ -169,7 +169,24 @@ def lies(feed):
 
     def only(part, how):
         return lambda p: how(p) if part in p else None
+    def old(path):
+        name = path.split("/")[-1].replace("2.", "1.", 1)       # what was served under the version before
+        return {"body": (feed.folder / "metadata" / name).read_bytes()}
+
+    def longer(path):
+        return {"body": (feed.folder.parent / path.lstrip("/")).read_bytes() + b"more"}
+
+    def anothers(path):
+        stranger = feedmaker.Feed(feed.folder.parent.parent / "stranger" / "signatures")
+        stranger.publish(variant(1))
+        stranger.publish(variant(2))
+        return {"body": (stranger.folder / "metadata" / path.split("/")[-1]).read_bytes()}
+
     return {
+        "old snapshot": only("snapshot.json", old), "old targets": only("targets.json", old),
+        "longer target": only(".a.hdb", longer), "endless snapshot": only("snapshot.json", lambda p: {
+            "body": b" " * 3_000_000}),
+        "a stranger's keys": only("/metadata/", anothers), "hangs": only("/targets/", lambda p: {"hang": True}),
         "flipped target": only(".a.hdb", flip), "flipped delta": only("/delta/", flip),
         "flipped timestamp": only("timestamp", flip), "flipped targets": only("targets.json", flip),
         "zeros": only("/targets/", lambda p: {"body": b"\0" * 4096}),
@@ -181,7 +198,8 @@ def lies(feed):
 
 @pytest.mark.parametrize("lie", ["flipped target", "flipped delta", "flipped timestamp",
                                  "flipped targets", "zeros", "html", "cut", "empty", "421",
-                                 "absent targets"])
+                                 "absent targets", "old snapshot", "old targets", "longer target",
+                                 "endless snapshot", "a stranger's keys", "hangs"])
 def test_a_liar_upstream_never_shows(feed, upstream, tmp_path, lie):
     base = tmp_path / "m"
     assert sync(feed, base, ("up", upstream))["outcome"] == "updated"
@@ -191,7 +209,7 @@ def test_a_liar_upstream_never_shows(feed, upstream, tmp_path, lie):
     with Reader(served(base), ("full/", "delta/") if lie == "flipped delta" else ("full/",)):
         r = sync(feed, base, ("up", upstream), current=1, stall_ms=1000)
         upstream.hook = None
-        if lie in ("flipped delta", "cut"):  # made good by the full copy, by resuming
+        if lie in ("flipped delta", "cut", "longer target"):  # made good by the full copy, by resuming, by the cut
             assert r["outcome"] == "updated"
         else:
             assert r["outcome"] == "failed" and r["errors"]
