@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -81,6 +81,8 @@ help:
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
 	@echo 'make deb        Debian packages into build/deb, checked by lintian'
+	@echo 'make deb-test   first steps, upgrade and purge on three Debian roots in network namespaces (root, minutes)'
+	@echo 'make rpm        RPM packages into build/rpm, content checked'
 	@echo 'make clean      remove build/'
 
 # What a test compiles with.
@@ -253,6 +255,13 @@ install: all
 deb:
 	@packaging/deps.sh deb
 	@packaging/deb.sh
+
+deb-test:
+	@packaging/deps.sh deb-test
+	@packaging/deb-test.sh
+rpm:
+	@packaging/deps.sh rpm
+	@packaging/rpm.sh
 
 clean:
 	rm -rf build $(WEB)/node_modules

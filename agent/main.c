@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/curlset.h"
 #include "os/confine.h"
+#include "os/user.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,15 @@
 #include <unistd.h>
 
 #define EXIT_USAGE 2
+#define DEFAULT_CONFIG "/etc/atalaia/agent.conf"
 
 static int
 usage(FILE *out, int status)
 {
-	(void)fprintf(out, "usage: atalaia-agent run --config FILE\n"
-			   "       atalaia-agent enroll --config FILE [--again] TOKEN\n"
-			   "       atalaia-agent --help | --version\n");
+	(void)fprintf(out, "usage: atalaia-agent run [--config FILE]\n"
+			   "       atalaia-agent enroll [--config FILE] [--again] TOKEN\n"
+			   "       atalaia-agent --help | --version\n"
+			   "FILE is " DEFAULT_CONFIG " unless it is named.\n");
 	return status;
 }
 
@@ -50,7 +53,9 @@ read_words(struct words *w, int argc, char **argv)
 		else
 			return false;
 	}
-	return w->config != NULL;
+	if (w->config == NULL)
+		w->config = DEFAULT_CONFIG;
+	return true;
 }
 
 static int
@@ -70,6 +75,11 @@ with_configuration(const struct words *w)
 		    w->config, conf.log);
 		agent_conf_free(&conf);
 		return EXIT_USAGE;
+	}
+	if (!run && user_become_owner(conf.state, &f) != OK) {
+		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
+		agent_conf_free(&conf);
+		return 1;
 	}
 	status = run ? agent_run(&conf) : enroll_run(&conf, w->token, w->again);
 	agent_conf_free(&conf);

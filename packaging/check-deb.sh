@@ -63,8 +63,10 @@ for verb in -r -P; do
     pkg $verb atalaia-agent
     pkg $verb atalaia-console
     pkg $verb atalaia-repo
-    [ -f "$root/var/lib/atalaia/identity/key.pem" ] || die "dpkg $verb took the identity"
+    [ $verb = -P ] || [ -f "$root/var/lib/atalaia/identity/key.pem" ] || die 'removal took the identity'
 done
+[ ! -e "$root/var/lib/atalaia" ] || die 'purge left the state of the agent'
+[ -d "$root/var/lib/atalaia-console" ] || die "purge took the organisation's keys"
 left=$(find "$root/usr" "$root/lib" "$root/etc/atalaia" -type f 2>/dev/null || true)
 [ -z "$left" ] || die "purge left $left"
 echo 'packages: install, upgrade, remove and purge are as they should be'

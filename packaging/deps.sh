@@ -14,6 +14,7 @@ bench='time zstd xdelta3 bsdiff zsync casync clamav'
 web=
 command -v node >/dev/null && command -v npm >/dev/null || web='nodejs npm'
 deb='build-essential debhelper devscripts fakeroot lintian'
+rpm='rpm cpio file'
 case ${1:-build} in
 build) want=$build ;;
 web) want=$web ;;
@@ -24,6 +25,8 @@ fuzz) want="$build $fuzz" ;;
 torture) want="$build $test" ;;
 bench) want="$build $bench" ;;
 deb) want="$build $web $deb" ;;
+deb-test) want="$build $web $deb debootstrap iproute2 nftables" ;;
+rpm) want="$build $web $rpm" ;;
 *)
     echo "deps.sh: '$1' is not a list; use build, web, test, demo, static, fuzz, bench or deb" >&2
     exit 2

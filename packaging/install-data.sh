@@ -12,7 +12,10 @@ for name in atalaia atalaia-console; do
     install -Dm 644 completion/$name.zsh "$dest$prefix/share/zsh/vendor-completions/_$name"
     install -Dm 644 completion/$name.fish "$dest$prefix/share/fish/vendor_completions.d/$name.fish"
 done
-install -Dm 644 guide/ADMIN.md "$dest$prefix/share/doc/atalaia/ADMIN.md"
+for guide in guide/*.md; do
+    install -Dm 644 "$guide" "$dest$prefix/share/doc/atalaia/${guide##*/}"
+done
+install -Dm 755 server-setup.sh "$dest$prefix/sbin/atalaia-server-setup"
 for file in observability/*; do
     install -Dm 644 "$file" "$dest$prefix/share/doc/atalaia/examples/$file"
 done

@@ -6,6 +6,7 @@
 #include "identity.h"
 #include "init.h"
 #include "os/confine.h"
+#include "os/user.h"
 #include "serve.h"
 
 #include <stdio.h>
@@ -57,7 +58,8 @@ verb_init(struct cli *c)
 		    &plan.authority_threshold);
 	if (code != CLI_OK)
 		return code;
-	if (confine_basics(false, &f) != OK || init_console(&c->o, &plan, &f) != OK)
+	if (user_become_owner(c->o.state, &f) != OK || confine_basics(false, &f) != OK ||
+	    init_console(&c->o, &plan, &f) != OK)
 		return cli_fail(CLI_USAGE, "%s", fault_text(&f));
 	return report_init(c, &plan);
 }
