@@ -171,6 +171,7 @@ deps:
 	@packaging/deps.sh build
 deps-test:
 	@packaging/deps.sh test
+	@packaging/promtool.sh
 
 tests: $(UNIT_BIN) $(REPLAY_BIN)
 unit: $(UNIT_BIN)

@@ -11,7 +11,7 @@ _atalaia_console() {
         --authority-keys | --authority-threshold) return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='init serve status token agents revoke task events policy authority backup restore
+        words='init serve status token agents revoke task events policy authority user backup restore
             rotate-ca --help --version'
     else
         words='--config --json --help'
@@ -24,6 +24,7 @@ _atalaia_console() {
             scan.stop collect status agent.restart" ;;
         events) words="$words --follow --class --type --agent --last --after" ;;
         policy) words="$words show set remove default.json" ;;
+        user) words="$words add set unlock remove list --role --groups --password-file --new-password --no-totp" ;;
         authority) words="$words show make sign publish --key --out" ;;
         esac
     fi

@@ -4,6 +4,7 @@ verbs=(
     'init:make CA, keys, policies feed and first authority'
     'serve:run the console'
     'status:what the running console holds'
+    'user:who may log in at the web console'
     'token:print one enrolment token, list or revoke tokens'
     'agents:list the agents'
     'revoke:refuse an agent from now on'
@@ -35,6 +36,8 @@ events) options+=('--follow[go on]' '--class[class]:class:(detection task teleme
 policy) options+=('2:what:(show set remove)' '3:name:(default.json)' '4:file:_files') ;;
 authority) options+=('2:what:(show make sign publish)' '3:file:_files' '--key[key]:file:_files'
     '--out[staged]:file:_files') ;;
+user) options+=('2:what:(add set unlock remove list)' '--role[role]:role:(administrator operator auditor)'
+    '--groups[groups]:groups:' '--password-file[password]:file:_files' '--new-password[made here]' '--no-totp[without a second factor]') ;;
 backup|restore) options+=('2:file:_files') ;;
 esac
 _arguments '1:verb:' $options

@@ -1,6 +1,7 @@
 /* work.c - verbs that do something or judge: update, why-old. */
 #include "verbs.h"
 
+#include "bar.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "chain.h"
@@ -15,7 +16,6 @@
 #define OLD_MS                                                                                     \
 	(26ll * 3600 * 1000) /* a day and a little: a daily feed is not old in the morning         \
 			      */
-#define BAR 30
 
 static bool
 busy(const cJSON *s, const char *feed)
@@ -29,24 +29,17 @@ busy(const cJSON *s, const char *feed)
 }
 
 static void
-print_progress(const cJSON *s)
+print_progress(struct bar *b, const cJSON *s)
 {
 	const cJSON *f;
+	char line[400];
 
 	cJSON_ArrayForEach(f, json_get(s, "feeds"))
 	{
-		uint64_t done = screen_number(f, "done"), total = screen_number(f, "total");
-		int part = total == 0 ? 0 : (int)(done * BAR / total);
-		char got[32], all[32];
-
 		if (strcmp(screen_text(f, "state"), "idle") == 0)
 			continue;
-		screen_bytes(got, sizeof got, done);
-		screen_bytes(all, sizeof all, total);
-		(void)printf("\r\033[K%s %s %s [%.*s%*s] %s of %s from %s", screen_text(f, "feed"),
-		    screen_text(f, "state"), screen_text(f, "phase"), part > BAR ? BAR : part,
-		    "##############################", BAR - (part > BAR ? BAR : part), "", got, all,
-		    screen_text(f, "from"));
+		bar_line(b, line, sizeof line, f, clock_mono_ms());
+		(void)printf("\r\033[K%s", line);
 		(void)fflush(stdout);
 		return;
 	}
@@ -96,6 +89,7 @@ wait_for_end(const struct call *c)
 {
 	uint64_t until = clock_mono_ms() + LONGEST_MS;
 	bool terminal = screen_is_terminal() && !c->json;
+	struct bar b = { .first_ms = 0 };
 
 	for (;;) {
 		cJSON *s;
@@ -111,7 +105,7 @@ wait_for_end(const struct call *c)
 			return r;
 		}
 		if (terminal)
-			print_progress(s);
+			print_progress(&b, s);
 		cJSON_Delete(s);
 		client_pause(c->client, LOOK_MS);
 	}

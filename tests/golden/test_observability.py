@@ -2,6 +2,11 @@
 import json
 import pathlib
 import re
+import subprocess
+
+import pytest
+
+from openmetrics import PROMTOOL
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "packaging/observability"
@@ -18,6 +23,10 @@ def offered():
 
 def used(text):
     return set(re.findall(r"\batalaia_[a-z_]+", text))
+
+
+def summary(alert):
+    return re.search(rf'alert: {alert}\n(?:.*\n)*?.*summary: "(.*?)"', (FOLDER / "alerts.yml").read_text())[1]
 
 
 def test_dashboard():
@@ -37,6 +46,37 @@ def test_alerts():
                     for p in (ROOT / folder).glob("*.c"))
     for value in re.findall(r'(?:outcome|class|state)="([a-z]+)"', text):
         assert f'"{value}"' in words or f'\\"{value}\\"' in words, value
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here")
+def test_prometheus_takes_the_rules(tmp_path):
+    done = subprocess.run([PROMTOOL, "check", "rules", FOLDER / "alerts.yml"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and "10 rules found" in done.stdout, done.stdout + done.stderr
+    test = tmp_path / "test.yml"
+    test.write_text(f"""rule_files: [{FOLDER / "alerts.yml"}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {{series: 'atalaia_update_age_seconds{{feed="signatures"}}', values: '90000+60x120'}}
+      - {{series: 'atalaia_events_dropped_total{{class="telemetry"}}', values: '0x60 5x60'}}
+      - {{series: atalaia_engine_up, values: '1x30 0x90'}}
+      - {{series: atalaia_agent_info, values: '1x120'}}
+    alert_rule_test:
+      - {{eval_time: 20m, alertname: AtalaiaSignaturesOld, exp_alerts: []}}
+      - {{eval_time: 20m, alertname: AtalaiaAgentGone, exp_alerts: []}}
+      - {{eval_time: 20m, alertname: AtalaiaEventsLost, exp_alerts: []}}
+      - {{eval_time: 29m, alertname: AtalaiaEngineDown, exp_alerts: []}}
+      - {{eval_time: 110m, alertname: AtalaiaSignaturesOld, exp_alerts: [{{exp_labels: {{severity: warning, feed: signatures}},
+          exp_annotations: {{summary: "{summary("AtalaiaSignaturesOld")}"}}}}]}}
+      - {{eval_time: 70m, alertname: AtalaiaEventsLost, exp_alerts: [{{exp_labels: {{severity: critical, class: telemetry}},
+          exp_annotations: {{summary: "{summary("AtalaiaEventsLost")}"}}}}]}}
+      - {{eval_time: 60m, alertname: AtalaiaEngineDown, exp_alerts: [{{exp_labels: {{severity: critical}},
+          exp_annotations: {{summary: "{summary("AtalaiaEngineDown")}"}}}}]}}
+""")
+    done = subprocess.run([PROMTOOL, "test", "rules", test], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_completions_know_every_verb():

@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 import fleet as fleets
+import openmetrics
 import publisher
 import world
 from test_fetch_mirror import verify_tree
@@ -182,6 +183,8 @@ listen = {f.server.address}
             current = f.workstation.dir / "state/feeds/signatures/current"
             wait_for(lambda: current.is_symlink() and os.readlink(current) == f"sets/{version}", 60,
                      f"the workstation's set {version}")
+        families = openmetrics.check(f.branch.local("/metrics"))      # of an agent with everything in it
+        assert families["atalaia_update_agent_serving"].samples[0].value == 1 and len(families) > 14
         if os.geteuid() == 0:       # imported by root, written as the agent's user
             owners = {p.stat().st_uid for p in (f.branch.dir / "state/mirror").rglob("*")}
             assert owners == {f.branch.uid}

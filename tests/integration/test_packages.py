@@ -1,5 +1,6 @@
 """What packages are made of, without building them: units are hard enough, completions complete, and the
 installed tree holds what debian/*.install names. `make deb` builds, checks and installs the real ones."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -7,6 +8,9 @@ import tempfile
 
 import pytest
 
+import terminal
+
+BIN = pathlib.Path(os.environ["ATALAIA_BIN"]).resolve()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
 
@@ -37,6 +41,40 @@ def test_bash_completes():
     assert "--fix-hints" not in complete("atalaia", "atalaia", "status")
     assert {"init", "rotate-ca"} <= set(complete("atalaia-console", "atalaia-console"))
     assert {"send", "--to", "role.set"} <= set(complete("atalaia-console", "atalaia-console", "task"))
+
+
+LINES = pytest.mark.parametrize("line, words", [
+    ("atalaia ", ["status", "doctor", "why-old", "update"]), ("atalaia doctor --", ["--fix-hints", "--json"]),
+    ("atalaia-console ", ["init", "rotate-ca", "task"])])
+
+
+@LINES
+def test_fish_completes(line, words, tmp_path):
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not here")
+    pages = tmp_path / "share/fish/vendor_completions.d"
+    shutil.copytree(PACKAGING / "completion", pages, ignore=shutil.ignore_patterns("*.bash", "*.zsh"))
+    done = subprocess.run(["fish", "-c", f"complete -C '{line}'"], capture_output=True, text=True, timeout=60,
+                          env={"HOME": str(tmp_path), "PATH": f"{BIN}:{os.environ['PATH']}",
+                               "XDG_DATA_DIRS": f"{tmp_path}/share:/usr/share"})
+    assert done.stderr == "" and set(words) <= {row.split("\t")[0] for row in done.stdout.splitlines()}
+
+
+@LINES
+def test_zsh_completes(line, words, tmp_path):
+    """An interactive zsh on a terminal: Tab behind the line lists what there is."""
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not here")
+    for name in ("atalaia", "atalaia-console"):
+        shutil.copy(PACKAGING / f"completion/{name}.zsh", tmp_path / f"_{name}")
+    with terminal.Terminal(["zsh", "-f", "-i"], rows=60, env={
+            "HOME": str(tmp_path), "PATH": os.environ["PATH"], "TERM": "vt100"}) as t:
+        t.send(f"LISTMAX=0; fpath=({tmp_path} $fpath); autoload -U compinit; compinit -u -D; echo rea''dy\n")
+        t.wait("ready\r\n")
+        t.text = ""
+        t.send(line + "\t\t")
+        for word in words:
+            t.wait(word)
 
 
 def test_tree_has_what_packages_take():
