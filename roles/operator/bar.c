@@ -58,8 +58,8 @@ bar_line(struct bar *b, char *dst, size_t size, const cJSON *feed, uint64_t now_
 	const char *from = screen_text(feed, "from");
 	char got[32], all[32], rate[96], what[sizeof b->what];
 
-	(void)snprintf(what, sizeof what, "%.20s %.20s %.20s", screen_text(feed, "feed"),
-	    screen_text(feed, "state"), screen_text(feed, "phase"));
+	(void)snprintf(what, sizeof what, "%.18s %.18s %.18s%s", screen_text(feed, "feed"),
+	    screen_text(feed, "state"), screen_text(feed, "phase"), kind(feed));
 	if (strcmp(what, b->what) != 0 || done < b->first_done) {
 		memcpy(b->what, what, sizeof what);
 		b->first_done = done;
@@ -68,6 +68,6 @@ bar_line(struct bar *b, char *dst, size_t size, const cJSON *feed, uint64_t now_
 	screen_bytes(got, sizeof got, done);
 	screen_bytes(all, sizeof all, total);
 	put_rate(b, rate, sizeof rate, done, total, now_ms);
-	(void)snprintf(dst, size, "%s%s [%.*s%*s] %s of %s%s%s%s", what, kind(feed), part, full,
-	    WIDTH - part, "", got, all, rate, from[0] == '\0' ? "" : ", from ", from);
+	(void)snprintf(dst, size, "%s [%.*s%*s] %s of %s%s%s%s", what, part, full, WIDTH - part, "",
+	    got, all, rate, from[0] == '\0' ? "" : ", from ", from);
 }

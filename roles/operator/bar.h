@@ -9,7 +9,7 @@
 
 /* What was seen first of the transfer under way; zeroed by the caller at the start. */
 struct bar {
-	char what[64]; /* feed, state and phase: another one begins anew */
+	char what[64]; /* feed, state, phase and kind: another one begins anew */
 	uint64_t first_done, first_ms;
 };
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "os/process.h"
 #include "screen.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #define CERTIFICATE_MS (5ll * 86400 * 1000)
 #define SKEW_MS 300000ll
+#define MIRROR_FLOOR (4ull << 30)
 #define DISK_FLOOR (512ull << 20)
 #define MEMORY_FLOOR (384ull << 20) /* a small set beside the one in use, and its tables */
 
@@ -187,35 +189,78 @@ judge_memory(struct doctor *d, const cJSON *s, const cJSON *doc)
 {
 	const cJSON *e = json_get(s, "engine");
 	uint64_t room = screen_number(json_get(doc, "hardware"), "memory_available");
-	char text[160], bytes[64];
+	uint64_t need = screen_number(json_get(e, "memory"), "need");
+	char text[200], bytes[64], floor[64];
 
 	if (strcmp(screen_text(e, "type"), "clamd") != 0 || room == 0)
 		return;
+	if (need == 0) /* no set has been loaded for test yet */
+		need = MEMORY_FLOOR;
 	screen_bytes(bytes, sizeof bytes, room);
-	(void)snprintf(text, sizeof text, "%s available", bytes);
-	doctor_say(d, "memory", room > MEMORY_FLOOR, "memory for a reload of the engine", text,
+	screen_bytes(floor, sizeof floor, need);
+	(void)snprintf(text, sizeof text, "%s available, a load needs about %s", bytes, floor);
+	doctor_say(d, "memory", room > need, "memory for a reload of the engine", text,
 	    "set ConcurrentDatabaseReload no in clamd.conf, or add memory");
+}
+
+/* What the agent keeps free: as configured, else what a mirror keeps (4 GiB or a tenth), else
+ * enough for a set beside the one in use. */
+static uint64_t
+disk_floor(const cJSON *s, const cJSON *disk, uint64_t configured)
+{
+	uint64_t total = screen_number(disk, "total");
+
+	if (configured != 0)
+		return configured;
+	if (!cJSON_IsTrue(json_get(json_get(s, "update_agent"), "on")) || total == 0)
+		return DISK_FLOOR;
+	return total / 10 < MIRROR_FLOOR ? total / 10 : MIRROR_FLOOR;
 }
 
 static void
 judge_room(struct doctor *d, const cJSON *s)
 {
-	cJSON *doc;
+	cJSON *doc, *sources = NULL;
 	const cJSON *k;
+	uint64_t configured = 0;
 
 	if (ask(d->call, "GET", "/v1/inventory", &doc) != EXIT_GOOD)
 		return;
+	if (ask(d->call, "GET", "/v1/sources", &sources) == EXIT_GOOD)
+		configured = screen_number(sources, "disk_floor");
+	cJSON_Delete(sources);
 	judge_memory(d, s, doc);
 	cJSON_ArrayForEach(k, json_get(doc, "disks"))
 	{
-		char what[320], room[64];
+		uint64_t least = disk_floor(s, k, configured), left = screen_number(k, "free");
+		char what[320], text[160], room[64], floor[64];
 
 		(void)snprintf(what, sizeof what, "disk %s", screen_text(k, "path"));
-		screen_bytes(room, sizeof room, screen_number(k, "free"));
-		doctor_say(
-		    d, "disk", screen_number(k, "free") > DISK_FLOOR, what, room, "free some room");
+		screen_bytes(room, sizeof room, left);
+		screen_bytes(floor, sizeof floor, least);
+		(void)snprintf(text, sizeof text, "%s free, %s must stay free", room, floor);
+		doctor_say(d, "disk", left > least, what, text,
+		    "free some room: updates stop below the floor, what is there goes on working");
 	}
 	cJSON_Delete(doc);
+}
+
+/* freshclam is no fault; that its signatures are not the ones in use wants saying. */
+static void
+judge_freshclam(struct doctor *d, const cJSON *s)
+{
+	long pid = process_find("freshclam");
+	char text[200];
+
+	if (pid == 0 || strcmp(screen_text(json_get(s, "engine"), "type"), "clamd") != 0)
+		return;
+	(void)snprintf(text, sizeof text,
+	    "runs (process %ld) and keeps its own folder, which clamd does not read while its "
+	    "DatabaseDirectory is Atalaia's set; systemctl disable --now clamav-freshclam saves "
+	    "its "
+	    "traffic",
+	    pid);
+	doctor_say(d, "freshclam", true, "freshclam", text, "");
 }
 
 static void
@@ -266,6 +311,7 @@ verb_doctor(const struct call *c)
 	judge_role(d, s);
 	doctor_ports(d, s);
 	judge_engine(d, s);
+	judge_freshclam(d, s);
 	judge_room(d, s);
 	if (c->json)
 		print_json(d);

@@ -279,6 +279,52 @@ def test_disk_memory_engine(agent):
     assert bad(agent.doctor()) == ["engine", "memory", "disk"]
 
 
+def test_floors(agent):
+    """What counts is what this PC's agent keeps and its engine needs, not a fixed number."""
+    agent.inventory = {"hardware": {"memory_available": 2 << 30},
+                       "disks": [{"path": "/", "free": 3 << 30, "total": 100 << 30}]}
+    assert bad(agent.doctor()) == []
+    agent.status["engine"]["memory"] = {"need": 3 << 30, "have": 2 << 30, "reload": "none"}
+    agent.status["update_agent"] = {"on": True, "serving": True}       # a mirror keeps 4 GiB free
+    report = agent.doctor()
+    assert bad(report) == ["memory", "disk"]
+    assert "3072 MiB" in finding(report, "memory")["text"] and "4096 MiB" in finding(report, "disk")["text"]
+    agent.sources["disk_floor"] = 1 << 30
+    assert bad(agent.doctor()) == ["memory"]
+
+
+def test_a_hole_in_the_passive_range(agent, mirror):
+    """One port in three is closed: eight tries find it, where one would pass. (Where EPSV's port is closed libcurl
+    goes on with PASV, so it is there that a hole shows.)"""
+    closed = free_port(NAT)
+    seen = []
+
+    def rewrite(line):
+        if line.startswith(b"227"):
+            seen.append(line)
+            if len(seen) % 3 == 0:
+                return b"227 Entering Passive Mode (127,0,120,2,%d,%d)\r\n" % divmod(closed, 256)
+        return line
+
+    relay = Relay((MIRROR, mirror.ftp), rewrite)
+    agent.sources = source(NAT, ftp=relay.port)
+    report = agent.doctor()
+    assert "ftp-passive" in bad(report) and str(closed) in finding(report, "ftp-passive")["text"], report
+    relay.listener.close()
+
+
+def test_freshclam_is_noticed(agent, tmp_path):
+    shutil.copy("/bin/sleep", tmp_path / "freshclam")
+    process = subprocess.Popen([tmp_path / "freshclam", "60"])
+    try:
+        report = agent.doctor()
+        assert bad(report) == []
+        assert any(f["name"] == "freshclam" and "DatabaseDirectory" in f["text"] for f in report["findings"])
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_real_console_connects_back():
     """Console and agent as they are: reached first; then the console sees another port than ours."""
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-doctor-"))

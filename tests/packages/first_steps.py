@@ -56,8 +56,7 @@ class Machine:
         self.ns, self.root = f"{world.prefix}-{name[:6]}", world.dir / name
         sh("cp", "-a", "--reflink=auto", world.base, self.root)
         sh("ip", "netns", "add", self.ns)
-        for kind, where in (("proc", "proc"), ("bind", "dev")):
-            sh("mount", *(["-t", "proc", "proc"] if kind == "proc" else ["--rbind", "/dev"]), self.root / where)
+        sh("mount", "-t", "proc", "proc", self.root / "proc")       # /dev is debootstrap's own
         (self.root / "run/systemd/system").mkdir(parents=True)
         shutil.copy(TOP / "tests/packages/systemctl.sh", self.root / "usr/bin/systemctl")
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{MACHINES['server']} server.example\n")
@@ -83,7 +82,6 @@ class Machine:
         for pid in sh("ip", "netns", "pids", self.ns, check=False).stdout.split():
             os.kill(int(pid), signal.SIGKILL)
         sh("umount", "-l", self.root / "proc", check=False)
-        sh("umount", "-R", "-l", self.root / "dev", check=False)
         sh("ip", "netns", "del", self.ns, check=False)
 
 

@@ -31,12 +31,24 @@ start() {
         >>"/var/log/$1.log" 2>&1 </dev/null &
     echo $! >"/run/$1.pid"
 }
+wants=/etc/systemd/system/multi-user.target.wants
 for u in $units; do
+    case $verb in
+    preset | enable) mkdir -p $wants && ln -sf "/lib/systemd/system/$u.service" "$wants/$u.service" ;;
+    disable) rm -f "$wants/$u.service" ;;
+    esac
     case $verb$now in
     start | enable1) [ -f "/run/$u.pid" ] || start "$u" ;;
     restart) stop "$u" && start "$u" ;;
     try-restart) [ ! -f "/run/$u.pid" ] || { stop "$u" && start "$u"; } ;;
     stop | disable1) stop "$u" ;;
+    is-enabled*)
+        [ -L "$wants/$u.service" ] || {
+            echo disabled
+            exit 1
+        }
+        echo enabled
+        ;;
     is-active) [ -f "/run/$u.pid" ] || exit 3 ;;
     esac
 done
