@@ -145,9 +145,11 @@ static enum err
 stamp_all(struct post *p, const struct event_list *l, const struct peer_id *who, bool trusted,
     struct event_where *w, struct fault *f)
 {
-	struct event_stamp stamp = {
-		.time_ms = clock_wall_ms(), .local = true, .uid = who->uid, .pid = who->pid
-	};
+	struct event_stamp stamp = { .time_ms = clock_wall_ms(),
+		.local = true,
+		.uid = who->uid,
+		.pid = who->pid,
+		.exe = who->exe };
 	enum err e = events_stored_init(&p->stored, l->n);
 
 	p->urgent = EVENT_TELEMETRY;

@@ -7,8 +7,10 @@
  *   atalaiaclass  "detection" | "task" | "telemetry"
  *   atalaiaepoch  32 lower-case hexadecimal digits, random for each life of the spool
  *   atalaiaseq    1 .. 2^31-1 (a CloudEvents Integer), gap-free within (epoch, class)
- *   atalaiauid    user id of the local sender (absent for the agent's own events)
+ *   atalaiauid    user id of the local sender, 2^31-1 for any that is larger (absent for the
+ *                 agent's own events)
  *   atalaiapid    process id, only when the event came by the unix socket
+ *   atalaiaexe    its executable, where the kernel lets us know
  *   atalaiaid, atalaiasource  what the local sender called the event and itself
  *
  * POST /v1/events on 2225 takes a JSON array of these and answers
@@ -88,6 +90,7 @@ struct event_stamp {
 	bool local;	 /* came by 2227: uid is known */
 	uint32_t uid;
 	int32_t pid; /* < 0: unknown */
+	const char *exe; /* NULL or "": unknown; left out when it is no printable UTF-8 */
 };
 /* Writes the stored form of an event: the members of the object without braces, and without
  * specversion, source, epoch and sequence, which are added when it is sent. The event is not

@@ -64,6 +64,17 @@ put_rest(struct buf *out, const cJSON *event)
 	return e;
 }
 
+static bool
+printable(const char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			return false;
+	return n > 0 && text_utf8_valid((const uint8_t *)s, n);
+}
+
 static enum err
 put_sender(struct buf *out, const cJSON *event, const struct event_stamp *s)
 {
@@ -72,9 +83,11 @@ put_sender(struct buf *out, const cJSON *event, const struct event_stamp *s)
 
 	if (!s->local)
 		return OK;
-	e = buf_printf(out, ",\"atalaiauid\":%" PRIu32, s->uid <= EVENT_SEQ_MAX ? s->uid : 0);
+	e = buf_printf(out, ",\"atalaiauid\":%" PRIu32, s->uid <= INT32_MAX ? s->uid : INT32_MAX);
 	if (e == OK && s->pid >= 0)
 		e = buf_printf(out, ",\"atalaiapid\":%" PRId32, s->pid);
+	if (e == OK && s->exe != NULL && printable(s->exe))
+		e = put_text(out, "atalaiaexe", s->exe);
 	if (e == OK && json_get_string(event, "id", &text, NULL) == OK)
 		e = put_text(out, "atalaiaid", text);
 	if (e == OK && json_get_string(event, "source", &text, NULL) == OK)

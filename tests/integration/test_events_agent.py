@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -70,11 +71,22 @@ def test_hostile_senders(agent):
     assert raw(agent, head(len(deep)) + deep).startswith(b"HTTP/1.1 400")
 
 
-def test_the_socket_names_the_process(agent, tmp_path):
+def test_the_socket_names_the_process_and_its_program(tmp_path):
+    keeper = Keeper()
+    collector = Collector(keeper.take)
+    agent = EventAgent(tmp_path / "a", target="json " + collector.url()).start()
     got = subprocess.run(["curl", "-s", "--unix-socket", agent.socket, "-H",
                           "Content-Type: application/cloudevents+json", "-d", json.dumps(event(7)),
                           "http://localhost/v1/events"], capture_output=True, check=True, timeout=20)
     assert json.loads(got.stdout)["accepted"] == 1
+    assert agent.post([event(8)])[0] == 202
+    wait_empty(agent)
+    assert agent.stop() == 0
+    collector.stop()
+    by_socket, by_port = [e for e in keeper.events if e["type"] == "test.event"]
+    assert by_socket["atalaiaexe"] == os.path.realpath(shutil.which("curl")) and by_socket["atalaiapid"] > 1
+    assert by_socket["atalaiauid"] == by_port["atalaiauid"] == os.getuid()
+    assert "atalaiaexe" not in by_port and "atalaiapid" not in by_port
 
 
 def test_sixty_kills_lose_nothing_that_was_answered(tmp_path):

@@ -154,10 +154,11 @@ stored_form_becomes_the_event_again(void **state)
 	    "{\"specversion\":\"1.0\",\"source\":\"atalaia://o/agent/u\","
 	    "\"id\":\"I\",\"time\":\"1970-01-01T00:00:01.000Z\","
 	    "\"datacontenttype\":\"application/json\",\"atalaiaclass\":\"telemetry\","
-	    "\"atalaiauid\":1000,\"atalaiapid\":7,\"atalaiaid\":\"1\",\"atalaiasource\":\"/s\","
+	    "\"atalaiauid\":1000,\"atalaiapid\":7,\"atalaiaexe\":\"/usr/bin/"
+	    "x\",\"atalaiaid\":\"1\",\"atalaiasource\":\"/s\","
 	    "\"type\":\"t\",\"subject\":\"x\",\"data\":{\"k\":[1,0.5]},"
 	    "\"atalaiaepoch\":\"" EPOCH "\",\"atalaiaseq\":5}";
-	struct event_stamp s = { EVENT_TELEMETRY, "I", 5000, true, 1000, 7 };
+	struct event_stamp s = { EVENT_TELEMETRY, "I", 5000, true, 1000, 7, "/usr/bin/x" };
 	struct event_key key;
 	struct event_list l;
 	struct buf stored, sent;
