@@ -3,6 +3,7 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import "./style/app.css";
 import { get } from "./lib/api.js";
+import "./lib/servertexts.js";
 import { language, setLanguage, t } from "./lib/i18n.js";
 import { session } from "./lib/session.js";
 import { Notices } from "./ui/bits.jsx";

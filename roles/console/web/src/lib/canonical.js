@@ -21,7 +21,7 @@ function value(v, depth) {
 	if (typeof v === "string")
 		return string(v);
 	if (typeof v === "number") {
-		if (!Number.isSafeInteger(v) || v < 0)
+		if (!Number.isSafeInteger(v) || v < 0 || Object.is(v, -0))
 			throw new Error("a number is not an integer from 0 to 2^53-1, so it has no canonical form");
 		return String(v);
 	}

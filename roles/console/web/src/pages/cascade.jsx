@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { get, post } from "../lib/api.js";
 import { fleet, loadFleet } from "../lib/fleet.js";
 import { bytes, compareText, milliseconds, number, now, visible } from "../lib/format.js";
-import { t, tn } from "../lib/i18n.js";
+import { t, tn, tv } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { mayChange } from "../lib/session.js";
 import { Bytes, Card, Dialog, Facts, Loading, Page, ProblemNote, Rows, State, Text, Time, notify, useAction, useLoad, useThrottle } from "../ui/bits.jsx";
@@ -73,12 +73,14 @@ function Node({ box, counts, newest, chosen, onPick }) {
 	const clients = counts.get(n.id);
 	const late = clients?.outdated ? ", " + t("{n} late", { n: number(clients.outdated) }) : "";
 	const line = tn(clients?.count ?? n.clients ?? 0, "one client", "{n} clients") + late;
-	return <g class={`node ${toneOf(n, newest)}${chosen ? " on" : ""}`} transform={`translate(${box.x} ${box.y})`} tabIndex={0} role="button"
-		aria-pressed={chosen} aria-label={`${clip(n.name || n.host || n.id, 60)}, ${set ? t("set {version}", { version: set[1] }) : t("no set")}, ${line}`}
+	const facts = `${set ? t("set {version}", { version: set[1] }) : t("no set")} · ${bytes(n.bytes_out)}`;
+	const name = clip(n.kind === "server" ? t("Server") : n.host || n.name || n.id, 22);
+	return <g class={`node ${toneOf(n, newest)}${chosen ? " on" : ""}`} transform={`translate(${box.x} ${box.y})`} tabindex={0} role="button"
+		aria-pressed={chosen} aria-label={`${name} ${facts} ${line}`}
 		onClick={onPick} onKeyDown={(e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), onPick())}>
 		<rect width={BOX.w} height={BOX.h} rx={9} />
-		<text class="name" x={12} y={22} unicode-bidi="isolate">{clip(n.kind === "server" ? t("Server") : n.host || n.name || n.id, 22)}</text>
-		<text class="sub" x={12} y={42}>{set ? t("set {version}", { version: set[1] }) : t("no set")} · {bytes(n.bytes_out)}</text>
+		<text class="name" x={12} y={22} unicode-bidi="isolate">{name}</text>
+		<text class="sub" x={12} y={42}>{facts}</text>
 		<text x={12} y={61}>{line}</text>
 	</g>;
 }
@@ -89,7 +91,7 @@ function Picture({ data, chosen, onPick }) {
 	const newest = Math.max(0, ...data.nodes.map((n) => setOf(n)?.[1] ?? 0));
 	const most = Math.max(1, ...data.links.map((l) => l.bytes));
 	return <div class="cascade" tabIndex={0} role="group" aria-label={t("Who pulls from whom")}>
-		<svg width={plan.width} height={plan.height} viewBox={`0 0 ${plan.width} ${plan.height}`}>
+		<svg preserveAspectRatio="xMinYMid" width={plan.width} height={plan.height} viewBox={`0 0 ${plan.width} ${plan.height}`}>
 			{data.links.map((l) => {
 				const a = plan.at.get(l.from);
 				const b = plan.at.get(l.to);
@@ -151,7 +153,7 @@ function Promote({ agents, onClose }) {
 			<Field label={t("PC")} id="promote-pc"><select id="promote-pc" size={6} required value={agent.value}
 				onChange={(e) => { agent.value = e.currentTarget.value; findings.value = null; }}>
 				{found.map((r) => <option value={r.agent} selected={r.agent === agent.value}>{clip(r.host, 40)} · {clip(r.group, 30)} · {r.address}</option>)}</select></Field>
-			<div class="fields">{view.data.value.map((s) => <Field label={s.name} help={s.help} id={"set-" + s.name}>
+			<div class="fields">{view.data.value.map((s) => <Field label={s.name} help={s.help && tv(s.help)} id={"set-" + s.name}>
 				<input id={"set-" + s.name} value={values.value[s.name] ?? ""} placeholder={String(s.default ?? "")} aria-describedby={`set-${s.name}-help`}
 					onInput={(e) => { values.value = { ...values.value, [s.name]: e.currentTarget.value }; findings.value = null; }} /></Field>)}</div>
 			{findings.value && <Findings of={findings.value} />}

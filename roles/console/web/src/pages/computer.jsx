@@ -1,7 +1,7 @@
 // computer.jsx - one computer: what is wrong first, then identity, sets, engine, tasks, events; a button for every task.
 import { useSignal } from "@preact/signals";
 import { get, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { t, tv } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { isAdministrator, mayChange } from "../lib/session.js";
 import { Badge, Bytes, Card, Confirm, Empty, Facts, Good, Loading, Page, Rows, State, TaskState, Text, Time, notify, useLoad, useThrottle } from "../ui/bits.jsx";
@@ -53,8 +53,8 @@ export function Computer({ id }) {
 	const done = (text) => () => { asks.value = null; notify(text); view.reload(); };
 	return <Page title={<Text v={c.host} max={80} />} actions={<State of={c.state} />}>
 		{mayChange.value && <div class="bar" role="group" aria-label={t("Tasks")}>
-			{types.data.value?.types.map((x) => <button type="button" title={x.text} class={x.destructive ? "danger" : ""}
-				onClick={() => (task.value = { type: x.type })}>{x.type}</button>)}
+			{types.data.value?.types.map((x) => <button type="button" title={x.type} class={x.destructive ? "danger" : ""} disabled={x.signatures === 0}
+				onClick={() => (task.value = { type: x.type })}>{tv(x.text)}</button>)}
 			{c.detections > 0 && <button type="button" onClick={() => (asks.value = "clear")}>{t("Detections are dealt with")}</button>}
 			{isAdministrator.value && c.state !== "revoked" && <button type="button" class="danger" onClick={() => (asks.value = "revoke")}>{t("Revoke…")}</button>}
 		</div>}

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { get, url } from "../lib/api.js";
 import { m, t, tv } from "../lib/i18n.js";
+import { milliseconds } from "../lib/format.js";
 import { useLive } from "../lib/live.js";
 import { params, setParam } from "../lib/route.js";
 import { mayChange } from "../lib/session.js";
@@ -72,6 +73,7 @@ function useTail(filter) {
 }
 
 function Details({ item, onClose, onTask }) {
+	const vault = item.event.data?.unmapped?.quarantine_id;
 	const whole = useSignal(item);
 	useEffect(() => {
 		if (item.cut)
@@ -80,6 +82,7 @@ function Details({ item, onClose, onTask }) {
 	return <Dialog wide title={<Text v={item.event.type} max={60} />} onClose={onClose}>
 		<EventDetails item={whole.value} />
 		{mayChange.value && item.agent && <div class="buttons">
+			{typeof vault === "string" && <button type="button" onClick={() => onTask(item, { type: "quarantine.restore", args: { id: vault } })}>{t("Give the file back…")}</button>}
 			<button type="button" onClick={() => onTask(item)}>{t("Task for this computer…")}</button></div>}
 	</Dialog>;
 }
@@ -102,6 +105,8 @@ function Bar({ filter, tail, text }) {
 			<a class="button" download href={url("/events/export", { ...filter, format: "ndjson" })}>NDJSON</a></span>
 	</div>;
 }
+
+const rowOf = (item) => ({ agent: item.agent, host: item.host ?? item.agent, group: item.group, seen: milliseconds(item.received) });
 
 export function Events() {
 	const p = params.value;
@@ -128,7 +133,7 @@ export function Events() {
 				empty={tail.load.busy.value ? t("Loading…") : t("No event is like this.")} />
 			{tail.more.value && tail.rows.value.length > 0 && <div class="buttons"><button type="button" disabled={tail.load.busy.value} onClick={() => tail.load.run(true)}>{t("Older ones")}</button></div>}
 		</div>
-		{open.value && <Details item={open.value} onClose={() => (open.value = null)} onTask={(item) => { open.value = null; task.value = item; }} />}
-		{task.value && <TaskDialog computers={[{ agent: task.value.agent, host: task.value.host ?? task.value.agent, group: task.value.group, seen: Date.now() }]} onClose={() => (task.value = null)} />}
+		{open.value && <Details item={open.value} onClose={() => (open.value = null)} onTask={(item, preset) => { open.value = null; task.value = { item, preset }; }} />}
+		{task.value && <TaskDialog preset={task.value.preset} computers={[rowOf(task.value.item)]} onClose={() => (task.value = null)} />}
 	</Page>;
 }

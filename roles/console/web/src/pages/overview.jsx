@@ -32,7 +32,7 @@ function Attention({ list }) {
 		const more = a.count - a.agents.length;
 		return <li class={kind.tone}>
 			<Badge tone={kind.tone} mark={kind.tone === "bad" ? "▲" : "◆"}>{number(a.count)}</Badge>
-			<div class="what"><strong>{tv(kind.title)}</strong> <Text v={a.text} max={240} />
+			<div class="what"><strong>{tv(kind.title)}</strong> <Text v={tv(a.text)} max={240} />
 				<div class="hosts">{a.agents.map((id, i) => <a href={`/computers/${encodeURIComponent(id)}`}><Text v={a.hosts[i] || id} max={40} /></a>)}
 					{more > 0 && a.agents.length > 0 && <span>{t("and {n} more", { n: number(more) })}</span>}</div></div>
 			{a.since && <span><Time at={a.since} /></span>}
@@ -87,7 +87,7 @@ function Saved({ of, days }) {
 			<div class="tile"><b>{bytes(of.by_deltas)}</b>{t("saved by deltas")}</div>
 			<div class="tile"><b>{bytes(of.wire)}</b>{t("fetched in all")}</div>
 		</div>
-		{days.length > 0 && <BarPlot label={t("Bytes fetched by day")} days={days.map((d) => d.at)} format={bytes} series={[
+		{days.some((d) => d.wire > 0) && <BarPlot label={t("Bytes fetched by day")} days={days.map((d) => d.at)} format={bytes} series={[
 			{ name: t("from update agents"), color: "--plot-1", values: days.map((d) => d.from_mirrors) },
 			{ name: t("from the server"), color: "--plot-3", values: days.map((d) => Math.max(0, d.wire - d.from_mirrors)) },
 		]} />}

@@ -2,7 +2,7 @@
 // the values in force with the file that set them.
 import { useSignal } from "@preact/signals";
 import { get, put, del, post } from "../lib/api.js";
-import { t, tn } from "../lib/i18n.js";
+import { t, tn, tv } from "../lib/i18n.js";
 import { params, setParam } from "../lib/route.js";
 import { isLimited, mayChange } from "../lib/session.js";
 import { Badge, Card, Confirm, Dialog, Loading, Page, ProblemNote, Rows, Text, notify, useAction, useLoad } from "../ui/bits.jsx";
@@ -72,7 +72,7 @@ function Member({ member, doc, onChange, locked }) {
 			{set ? <Input member={member} id={id} value={value} onChange={(v) => onChange(withValue(doc, member.path, v))} /> : <span id={id}>{t("not set here")} · {t("built in: {value}", { value: show(member.default) })}</span>}
 			{!locked && <button type="button" class="small" onClick={() => onChange(withValue(doc, member.path, set ? undefined : startValue(member)))}>
 				{set ? t("Leave open") : t("Set")}<span class="hidden"> {member.path}</span></button>}
-			{member.help && <small>{member.help}</small>}
+			{member.help && <small>{tv(member.help)}</small>}
 		</div>
 	</div>;
 }

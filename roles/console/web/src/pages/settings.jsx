@@ -1,7 +1,7 @@
 // settings.jsx - the ports of this very installation with what a probe found, certificate, options, authority.
 import { useSignal } from "@preact/signals";
 import { get, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { t, tv } from "../lib/i18n.js";
 import { isAdministrator } from "../lib/session.js";
 import { Badge, Card, Copy, Facts, Loading, Page, ProblemNote, Rows, Text, Time, useAction, useLoad } from "../ui/bits.jsx";
 
@@ -19,7 +19,7 @@ function Ports() {
 	return <Card title={t("Ports and firewall")} actions={isAdministrator.value && <button type="button" disabled={probe.busy.value} onClick={() => probe.run()}>{t("Probe now")}</button>}>
 		<Loading of={view} /><ProblemNote problem={probe.problem.value} />
 		{d && <><Rows label={t("Ports and firewall")} head={[t("Port"), t("What for"), t("From"), t("Program"), t("Listens"), t("Probe")]}
-			rows={d.ports.map((p) => [<b class="num">{p.port}{p.to_port ? `–${p.to_port}` : ""}/{p.protocol}</b>, <Text v={p.purpose} max={120} />, <Text v={p.from} max={60} />, <code>{p.program}</code>,
+			rows={d.ports.map((p) => [<b class="num">{p.port}{p.to_port ? `–${p.to_port}` : ""}/{p.protocol}</b>, tv(p.purpose), tv(p.from), <code>{p.program}</code>,
 				p.listening ? <Text v={p.address || t("yes")} max={50} /> : <span class="none">{t("no")}</span>, checkOf(p)])} />
 			<h3>{t("Firewall rules")}</h3>
 			<div class="bar" role="group" aria-label={t("Firewall rules")}>{Object.keys(d.rules ?? {}).map((k) => <button type="button" class="small" aria-pressed={k === shown.value} onClick={() => (shown.value = k)}>{k}</button>)}
@@ -56,6 +56,6 @@ export function Settings() {
 			{isAdministrator.value && <Authority />}
 		</div>}
 		{d && <Card title={t("Options of the console")}><Rows label={t("Options of the console")} head={[t("Option"), t("Value"), t("Built in"), t("What it does")]}
-			rows={d.options.map((o) => [<code>{o.name}</code>, o.value === o.default ? <Text v={o.value} max={80} /> : <strong><Text v={o.value} max={80} /></strong>, <Text v={o.default} max={60} />, o.help])} /></Card>}
+			rows={d.options.map((o) => [<code>{o.name}</code>, o.value === o.default || o.value === undefined ? <Text v={o.value ?? o.default} max={80} /> : <strong><Text v={o.value} max={80} /></strong>, <Text v={o.default} max={60} />, tv(o.help)])} /></Card>}
 	</Page>;
 }

@@ -8,6 +8,9 @@ import { theme } from "./theme.js";
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export const PLOT_COLORS = ["--plot-1", "--plot-2", "--plot-3", "--plot-4", "--plot-5", "--plot-6"];
 
+const DAY = 86400; // seconds, as uPlot counts
+const LEAST_DAYS = 14; // a single day is not a wide bar
+
 // Bars on top of each other: uPlot draws from the whole down to the first, each over the next.
 function stacked(series) {
 	const sums = series[0].values.map(() => 0);
@@ -19,7 +22,7 @@ function options(box, series, format) {
 	const bars = uPlot.paths.bars({ size: [0.7, 28] });
 	return {
 		width: box.clientWidth || 300, height: 190, legend: { show: false }, cursor: { show: false },
-		scales: { x: { time: true }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+		scales: { x: { time: true, range: (u, min, max) => [Math.min(min, max - LEAST_DAYS * DAY) - DAY * 0.7, max + DAY * 0.7] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
 		axes: [
 			{ ...line, values: (u, at) => at.map((s) => new Date(s * 1000).toLocaleDateString(locale(), { day: "numeric", month: "short" })), space: 70 },
 			{ ...line, size: 64, values: (u, at) => at.map(format) },

@@ -2,7 +2,7 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { eachOf, get, post } from "../lib/api.js";
-import { t, tn } from "../lib/i18n.js";
+import { t, tn, tv } from "../lib/i18n.js";
 import { go } from "../lib/route.js";
 import { Dialog, Loading, ProblemNote, Rows, State, Text, Time, notify, useAction, useLoad } from "./bits.jsx";
 import { Area, Buttons, Check, Select, TextField, submit } from "./form.jsx";
@@ -60,13 +60,13 @@ function Choices({ arg, value }) {
 
 function Argument({ arg, value, feeds }) {
 	const label = arg.name + (arg.required ? "" : " " + t("(optional)"));
-	const common = { label, help: arg.help, value };
+	const common = { label, help: arg.help && tv(arg.help), value };
 	switch (arg.type) {
 	case "bool": return <Check {...common} label={arg.name} />;
 	case "choices": return <Choices arg={arg} value={value} />;
 	case "feed": return <Select {...common} options={[...(arg.required ? [] : [["", t("all")]]), ...feeds.map((f) => [f, f])]} />;
 	case "choice": return <Select {...common} options={[...(arg.required ? [] : [["", "–"]]), ...arg.choices.map((c) => [c, c])]} />;
-	case "paths": return <Area {...common} rows={3} required={arg.required} help={arg.help ?? t("One path a line.")} />;
+	case "paths": return <Area {...common} rows={3} required={arg.required} help={arg.help ? tv(arg.help) : t("One path a line.")} />;
 	case "settings": return <Area {...common} rows={4} help={t("One setting a line: name = value.")} />;
 	case "number": return <TextField {...common} type="number" min={0} required={arg.required} />;
 	case "time": return <TextField {...common} type="datetime-local" required={arg.required} />;
@@ -122,7 +122,7 @@ function Sender({ types, feeds, groups, computers, preset, onClose }) {
 	useEffect(() => { preview.value = null; }, [target.value, typeName.value]);
 
 	return <form onSubmit={submit(() => (preview.value ? send.run() : check.run()))}>
-		<Select label={t("What to do")} value={typeName} help={type.text} options={types.map((x) => [x.type, x.type])} disabled={!!preset?.type} />
+		<Select label={t("What to do")} value={typeName} options={types.map((x) => [x.type, `${tv(x.text)} (${x.type})`])} disabled={!!preset?.type} />
 		{computers ? null : <Select label={t("For whom")} value={target} options={[["*", t("all computers")],
 			...groups.map((g) => [`group:${g.group}`, t("group {name} ({n})", { name: g.group, n: g.computers })])]} />}
 		{type.args.map((a) => (preset?.hide?.includes(a.name) ? null : <Argument key={type.type + a.name} arg={a} value={values[a.name]} feeds={feeds} />))}
