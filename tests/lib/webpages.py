@@ -109,7 +109,7 @@ def call(page, calls):
         const me = await (await fetch('/api/v1/session')).json();
         const out = [];
         for (const [method, path, body] of calls) {
-            const r = await fetch('/api/v1' + path, { method, body: JSON.stringify(body),
+            const r = await fetch('/api/v1' + path, { method, body: body && JSON.stringify(body),
                 headers: { 'Content-Type': 'application/json', 'X-Atalaia-CSRF': me.csrf } });
             out.push(r.status);
         }

@@ -76,11 +76,11 @@ function Node({ box, counts, newest, chosen, onPick }) {
 	const facts = `${set ? t("set {version}", { version: set[1] }) : t("no set")} · ${bytes(n.bytes_out)}`;
 	const name = clip(n.kind === "server" ? t("Server") : n.host || n.name || n.id, 22);
 	return <g class={`node ${toneOf(n, newest)}${chosen ? " on" : ""}`} transform={`translate(${box.x} ${box.y})`} tabindex={0} role="button"
-		aria-pressed={chosen} aria-label={`${name} ${facts} ${line}`}
+		aria-pressed={chosen}
 		onClick={onPick} onKeyDown={(e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), onPick())}>
 		<rect width={BOX.w} height={BOX.h} rx={9} />
-		<text class="name" x={12} y={22} unicode-bidi="isolate">{name}</text>
-		<text class="sub" x={12} y={42}>{facts}</text>
+		<text class="name" x={12} y={22} unicode-bidi="isolate">{name}</text>{" "}
+		<text class="sub" x={12} y={42}>{facts}</text>{" "}
 		<text x={12} y={61}>{line}</text>
 	</g>;
 }
