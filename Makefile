@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab sanitize sanitize-sample deb deb-test rpm web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console fuzz torture lab load sanitize sanitize-sample deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -78,6 +78,7 @@ help:
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make bench-console  a thousand agents on one console (BENCH_ARGS=--agents N)'
 	@echo 'make bench-delta  deltas beside diff, zstd, xdelta3, bsdiff, zsync, casync (BENCH_ARGS=--quick)'
+	@echo 'make load       300 FTP and 300 HTTP readers and 5,000 long-polls for a minute while five versions are published'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
 	@echo 'make install    DESTDIR= PREFIX=/usr'
 	@echo 'make deb        Debian packages into build/deb, checked by lintian'
@@ -244,6 +245,9 @@ bench-delta: $(B)/$(PROG_roles/publisher)
 	@$(PYTHON) tests/bench/delta.py $(B) $(BENCH_ARGS)
 lab:
 	@tests/torture/lab.sh
+load: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all build/release/tests/torture/loadcrowd
+	@$(PYTHON) tests/torture/load.py build/release
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)/etc/atalaia
