@@ -9,6 +9,7 @@
 #include "identity.h"
 #include "journal.h"
 #include "net/httpc.h"
+#include "net/loop.h"
 #include "os/file.h"
 #include "os/notify.h"
 #include "os/rand.h"
@@ -517,10 +518,8 @@ live(struct frame *fr)
 	tasks_free(a->tasks);
 	policies_free(a->policies);
 	identity_free(a->identity);
-	if (uv_loop_close(&a->loop) != 0) {
-		log_error("agent.loop", "error=handles-left");
+	if (!loop_end(&a->loop))
 		return a->exit_status != 0 ? a->exit_status : AGENT_EXIT_LEFT;
-	}
 	return a->restart && a->exit_status == 0 ? AGENT_EXIT_RESTART : a->exit_status;
 }
 

@@ -9,6 +9,7 @@
 #include "enroll_store.h"
 #include "inventory.h"
 #include "net/httpc.h"
+#include "net/loop.h"
 #include "os/file.h"
 #include "sources.h"
 
@@ -322,8 +323,8 @@ enroll_run(const struct agent_conf *conf, const char *token, bool again)
 		e = start(n, &n->fault);
 	tell(n);
 	status = n->exit_status;
-	if (uv_loop_close(&n->loop) != 0)
-		log_error("enroll.loop", "error=handles-left");
+	if (!loop_end(&n->loop) && status == 0)
+		status = AGENT_EXIT_LEFT;
 	token_wipe(&n->token);
 	buf_wipe(&n->key);
 	buf_free(&n->csr);

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "net/curlset.h"
+#include "net/loop.h"
 #include "proto/childctl.h"
 
 #include <signal.h>
@@ -244,10 +245,8 @@ run(struct program *p)
 		return EXIT_CONFIG;
 	}
 	(void)uv_run(&p->loop, UV_RUN_DEFAULT);
-	if (uv_loop_close(&p->loop) != 0) {
-		log_error("fetch.loop", "closed=no");
+	if (!loop_end(&p->loop))
 		return EXIT_INTERNAL;
-	}
 	progress_free(p->progress);
 	fetch_config_free(p->config);
 	return p->status;

@@ -6,6 +6,7 @@
 #include "scan.h"
 
 #include "base/log.h"
+#include "net/loop.h"
 #include "os/nice.h"
 #include "proto/childctl.h"
 
@@ -253,10 +254,8 @@ main(int argc, char **argv)
 	if (start(&p) != 0)
 		return EXIT_INTERNAL;
 	(void)uv_run(&p.loop, UV_RUN_DEFAULT);
-	if (uv_loop_close(&p.loop) != 0) {
-		log_error("scan.loop", "closed=no");
+	if (!loop_end(&p.loop))
 		return EXIT_INTERNAL;
-	}
 	cJSON_Delete(p.held);
 	outbox_free(&p.outbox);
 	scan_config_free(&p.config);

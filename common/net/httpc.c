@@ -258,7 +258,6 @@ call_end(struct httpc_call *k)
 	r.bytes_in = (uint64_t)down + (uint64_t)head;
 	r.bytes_out = (uint64_t)up + (uint64_t)sent_head;
 	explain(k, &r);
-	/* Each call of the list is another one. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	k->done(k->ctx, &r);
 	call_free(k);
 }
@@ -271,6 +270,7 @@ next_leaver(struct httpc *c)
 	struct httpc_call *k;
 
 	for (k = c->calls; k != NULL; k = k->next)
+		/* Freed calls have left the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		if (k->finished || k->canceled || k->stopped)
 			return k;
 	return NULL;

@@ -5,6 +5,7 @@
 #include "os/file.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -48,4 +49,10 @@ mem_file(const char *name, const void *p, size_t n, int *fd)
 		*fd = -1;
 	}
 	return e;
+}
+
+void
+mem_give_back(void)
+{
+	(void)malloc_trim(0);
 }

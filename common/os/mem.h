@@ -14,4 +14,7 @@ MUST_CHECK enum err mem_available(uint64_t *bytes);
  */
 MUST_CHECK enum err mem_file(const char *name, const void *p, size_t n, int *fd);
 
+/* Gives memory that was freed back to the system; a few milliseconds for a large heap. */
+void mem_give_back(void);
+
 #endif

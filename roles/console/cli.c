@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "net/httpc.h"
+#include "net/loop.h"
 #include "os/file.h"
 
 #include <stdarg.h>
@@ -182,7 +183,7 @@ exchange(struct cli *c, struct exchange *x, const struct httpc_request *q)
 			httpc_close(x->client, NULL, NULL);
 	}
 	(void)uv_run(&x->loop, UV_RUN_DEFAULT);
-	(void)uv_loop_close(&x->loop);
+	(void)!loop_end(&x->loop);
 	return e;
 }
 

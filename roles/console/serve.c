@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "feed.h"
 #include "net/addr.h"
+#include "net/loop.h"
 #include "os/confine.h"
 #include "os/file.h"
 #include "os/notify.h"
@@ -431,9 +432,7 @@ serve(const struct options *o)
 		return status; /* the process ends: what the loop still holds goes with it */
 	}
 	free_state(&c);
-	if (uv_loop_close(&loop) != 0) {
-		log_error("loop.open", "the loop still holds handles");
+	if (!loop_end(&loop))
 		return 70;
-	}
 	return status;
 }

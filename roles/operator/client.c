@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "net/httpc.h"
+#include "net/loop.h"
 #include "os/file.h"
 
 #include <stdio.h>
@@ -57,7 +58,7 @@ client_new(struct client **out, const char *where, struct fault *f)
 	choose(c, where);
 	e = httpc_new(&c->http, &c->loop, NULL, f);
 	if (e != OK) {
-		(void)uv_loop_close(&c->loop);
+		(void)!loop_end(&c->loop);
 		free(c);
 		return e;
 	}
@@ -74,7 +75,7 @@ client_free(struct client *c)
 	httpc_close(c->http, NULL, NULL);
 	uv_close((uv_handle_t *)&c->timer, NULL);
 	(void)uv_run(&c->loop, UV_RUN_DEFAULT);
-	(void)uv_loop_close(&c->loop);
+	(void)!loop_end(&c->loop);
 	free(c);
 }
 

@@ -3,6 +3,7 @@
 #include "serve.h"
 
 #include "base/log.h"
+#include "net/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -175,7 +176,8 @@ self_test_main(const char *file)
 	} else {
 		(void)fprintf(stderr, "atalaia-update-agent: %s\n", fault_text(&f));
 	}
-	(void)uv_loop_close(&s.loop);
+	if (!loop_end(&s.loop))
+		status = 1;
 	serve_free(&s);
 	return status;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "net/loop.h"
 #include "proto/childctl.h"
 
 #include <stdio.h>
@@ -273,10 +274,8 @@ serve_child_main(void)
 		return 1;
 	}
 	(void)uv_run(&s->loop, UV_RUN_DEFAULT);
-	if (uv_loop_close(&s->loop) != 0) {
-		log_error("loop.open_handles", "where=end");
+	if (!loop_end(&s->loop))
 		c.status = EXIT_LEAK;
-	}
 	serve_free(s);
 	return c.status;
 }

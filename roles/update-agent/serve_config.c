@@ -2,6 +2,7 @@
 #include "serve.h"
 
 #include "base/log.h"
+#include "net/loop.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -99,10 +100,8 @@ serve_config_main(const char *file)
 		status = 1;
 	} else {
 		status = serve_prepare(s, &f) == OK ? run(&a) : complain(&f);
-		if (uv_loop_close(&s->loop) != 0) {
-			log_error("loop.open_handles", "where=end");
+		if (!loop_end(&s->loop))
 			status = EXIT_LEAK;
-		}
 	}
 	serve_free(s);
 	return status;

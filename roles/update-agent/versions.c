@@ -4,11 +4,13 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/httpd.h"
+#include "os/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define ANSWERS_A_TURN 256 /* then the other connections get their turn */
+#define CROWD 256 /* connections whose memory is worth giving back */
 
 struct waiter {
 	struct waiter *prev, *next;
@@ -29,6 +31,7 @@ struct versions {
 	uint64_t told, bytes_mark; /* since the last publication */
 	struct waiter *waiters;	   /* all, any order */
 	uv_timer_t tick, poll;
+	uint32_t crowd; /* most connections since memory was given back */
 	uv_idle_t answering;
 	unsigned open; /* handles and parts not closed yet */
 	bool closing;
@@ -208,6 +211,20 @@ on_changed(void *ctx, struct feed *f)
 		(void)uv_idle_start(&v->answering, on_answering);
 }
 
+/* A crowd that has left must not go on costing memory. */
+static void
+give_back(struct versions *v)
+{
+	uint32_t now = httpd_stats(v->httpd).connections;
+
+	if (now > v->crowd)
+		v->crowd = now;
+	if (v->crowd < CROWD || now > v->crowd / 4)
+		return;
+	v->crowd = now;
+	mem_give_back();
+}
+
 static void
 on_tick(uv_timer_t *t)
 {
@@ -225,6 +242,7 @@ on_tick(uv_timer_t *t)
 		v->stats.timeouts++;
 		http_reply(r, 204, NULL, NULL, 0);
 	}
+	give_back(v);
 }
 
 static void

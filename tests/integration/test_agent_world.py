@@ -13,7 +13,7 @@ import urllib.error
 import pytest
 
 import fleet as fleets
-from world import wait_for
+from world import run, wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.60.11", "127.0.60.12", "127.0.60.13")
@@ -47,8 +47,7 @@ def version(host, name="signatures"):
 
 
 def cli(host, *args):
-    return subprocess.run([BIN / "atalaia", *args, "--url", f"http://127.0.0.1:{host.event_port}"],
-                          capture_output=True, text=True, timeout=60)
+    return run([BIN / "atalaia", *args, "--url", f"http://127.0.0.1:{host.event_port}"])
 
 
 def restart(fleet, host, how=signal.SIGTERM):

@@ -15,7 +15,7 @@ import pytest
 
 import fleet as fleets
 from mirror import Mirror
-from world import Procs, free_port, wait_for
+from world import Procs, free_port, run, wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 MIRROR, NAT = "127.0.120.1", "127.0.120.2"
@@ -60,10 +60,9 @@ class Agent:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def doctor(self, *options, env=None):
-        done = subprocess.run(
+        done = run(
             [BIN / "atalaia", "doctor", "--json", *options, "--url",
-             f"http://127.0.0.1:{self.server.server_port}"], capture_output=True, text=True, timeout=60,
-            env={**os.environ, **(env or {})})
+             f"http://127.0.0.1:{self.server.server_port}"], env={**os.environ, **(env or {})})
         report = json.loads(done.stdout)
         assert done.returncode == (1 if report["bad"] else 0), done.stderr
         return report

@@ -50,6 +50,7 @@ class Fetch:
         self.process.wait(seconds)
         for r in self.readers:
             r.join(5)
+        world.check_end(["atalaia-fetch"], self.log)
         found = self.of("result")
         assert len(found) == 1, "\n".join(self.log[-30:])
         return found[0]

@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import signatures
-from world import Proc, wait_for
+from world import Proc, check_end, wait_for
 
 
 class FleetError(Exception):
@@ -48,6 +48,7 @@ class Host:
     def run(self, program, *args, check=True, timeout=120):
         done = subprocess.run(self.argv(program, *args), capture_output=True, text=True,
                               timeout=timeout, stdin=subprocess.DEVNULL, cwd=self.dir)
+        check_end([program], done.stderr.splitlines())
         if check and done.returncode != 0:
             raise FleetError(f"{program} {' '.join(map(str, args))} on {self.name} ended with "
                              f"{done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
@@ -240,4 +241,5 @@ StreamMaxLength 100M
             except subprocess.TimeoutExpired:
                 p.process.kill()
                 p.process.wait()
+            check_end(p.argv, p.err)
         self.processes = []

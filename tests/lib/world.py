@@ -25,6 +25,12 @@ def free_port(address="127.0.0.1"):
         return s.getsockname()[1]
 
 
+def check_end(argv, lines):
+    """Fails when a program, or a child that shares its stderr, ended with handles open (common/net/loop.h)."""
+    left = [x for x in lines if "error=handles-left" in x]
+    assert not left, f"{argv[0]} ended with handles open: {left[0]}"
+
+
 class Proc:
     """A running program whose stdout and stderr are collected line by line."""
 
@@ -74,6 +80,7 @@ class Proc:
                                      + "\n".join(self.err[-20:]))
         for r in self.readers:
             r.join(5)
+        check_end(self.argv, self.err)
         return self.process.returncode
 
 
@@ -85,10 +92,21 @@ class Procs:
         return self
 
     def __exit__(self, *_):
-        for p in reversed(self.started):
-            if p.process.poll() is None:
+        """Asks, so that each program's end is seen; who does not end at once is killed."""
+        running = [p for p in reversed(self.started) if p.process.poll() is None]
+        for p in running:
+            p.process.terminate()
+        deadline = time.monotonic() + 1
+        for p in running:
+            try:
+                p.process.wait(max(0.01, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
                 p.process.kill()
                 p.process.wait()
+        for p in self.started:
+            for r in p.readers:
+                r.join(1)
+            check_end(p.argv, p.err)
 
     def start(self, argv, **kw):
         p = Proc(argv, **kw)
@@ -98,8 +116,10 @@ class Procs:
 
 def run(argv, timeout=60, **kw):
     """Runs a program to its end; returns the CompletedProcess with text output."""
-    return subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout,
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout,
                           stdin=kw.pop("stdin", subprocess.DEVNULL), **kw)
+    check_end(argv, done.stderr.splitlines())
+    return done
 
 
 def shared_data():

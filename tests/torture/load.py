@@ -24,7 +24,7 @@ import world  # noqa: E402
 VERSIONS = 5
 KB = 1024
 # What a session or a waiter may cost, and what may stay when all are gone: caches of the allocator.
-READER_MOST, WAITER_MOST, KEPT_MOST = 256 * KB, 8 * KB, 8192 * KB
+READER_MOST, WAITER_MOST, KEPT_MOST = 256 * KB, 8 * KB, 3072 * KB
 
 
 def files(n):
