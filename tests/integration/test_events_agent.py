@@ -224,6 +224,32 @@ def test_a_week_of_being_down(tmp_path, monkeypatch):
     assert len([e for e in keeper.events[:first] if e["atalaiaclass"] == "detection"]) >= 7
 
 
+def test_a_backlog_is_paced_and_jittered_and_a_slow_receiver_is_waited_for(tmp_path):
+    keeper, at = Keeper(), []
+    agent = EventAgent(tmp_path / "a", target="json http://127.0.70.9:1/off").start()
+    for i in range(8):
+        assert agent.post([event(i * 500 + k) for k in range(500)])[0] == 202
+    assert agent.stop() == 0
+
+    def take(path, headers, body):
+        at.append(time.monotonic())
+        if len(at) == 1:
+            time.sleep(1.5)
+        return keeper.take(path, headers, body)
+
+    collector = Collector(take)
+    again = EventAgent(tmp_path / "a", target="json " + collector.url()).start()
+    wait_empty(again)
+    assert again.stop() == 0
+    collector.stop()
+    own = [e["data"]["n"] for e in keeper.events if e["type"] == "test.event"]
+    assert own == list(range(4000)) and keeper.again == 0
+    gaps = [b - a for a, b in zip(at, at[1:])]
+    assert len(gaps) >= 7 and gaps[0] >= 1.5
+    middle = gaps[1:6]                             # the backlog: 300 ms, plus or minus a half
+    assert min(middle) >= 0.14 and max(middle) - min(middle) > 0.005, middle
+
+
 def test_drops_are_counted_and_told(tmp_path):
     keeper = Keeper()
     agent = EventAgent(tmp_path / "a", target="json http://127.0.70.9:1/off",
