@@ -81,21 +81,38 @@ is_secret(const char *name)
 	return false;
 }
 
+/* At any depth (the reader bounds it) and of any type. */
+static void
+blank_secrets(cJSON *tree)
+{
+	cJSON *item, *next, *blank;
+
+	for (item = tree->child; item != NULL; item = next) {
+		next = item->next;
+		if (item->string == NULL || !is_secret(item->string)) {
+			blank_secrets(item);
+			continue;
+		}
+		blank = cJSON_CreateString("");
+		if (blank == NULL ||
+		    !cJSON_ReplaceItemInObjectCaseSensitive(tree, item->string, blank))
+			cJSON_Delete(cJSON_DetachItemViaPointer(tree, item));
+	}
+}
+
 void
 trail_detail(const struct buf *body, struct buf *out)
 {
 	uint8_t hash[32];
 	char hex[65];
-	cJSON *tree, *item;
+	cJSON *tree;
 	enum err e;
 
 	if (body->len == 0)
 		return;
 	if (body->len <= LIMIT_TASK_BYTES &&
 	    json_parse(&tree, buf_text(body), body->len, JSON_EVENT, NULL) == OK) {
-		cJSON_ArrayForEach(item, tree) if (item->string != NULL &&
-						   is_secret(item->string) && cJSON_IsString(item))(
-		    void) cJSON_SetValuestring(item, "");
+		blank_secrets(tree);
 		e = json_print(tree, out);
 		cJSON_Delete(tree);
 		if (e == OK && out->len <= TRAIL_DETAIL)
