@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATEMENTS 128 /* more would mean texts made at run time, which must not be */
+#define STATEMENTS 256 /* more would mean texts made at run time, which must not be */
 
 struct sql_stmt {
 	struct sql *db;

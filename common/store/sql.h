@@ -41,7 +41,7 @@ MUST_CHECK enum err sql_begin(struct sql *db, struct fault *f); /* IMMEDIATE */
 MUST_CHECK enum err sql_end(struct sql *db, enum err e, struct fault *f);
 
 /* The statement for this text (a literal: compared by address and content), reset and without
- * bindings. At most 128 per connection. */
+ * bindings. At most 256 per connection. */
 MUST_CHECK enum err sql_prepare(
     struct sql *db, const char *text, struct sql_stmt **out, struct fault *f);
 /* Bindings count from 1; text and blobs must live until the next sql_step or reset. A failure shows

@@ -3,22 +3,21 @@
  * stays a node of its own. */
 #include "base/clock.h"
 #include "base/text.h"
+#include "feed.h"
 #include "fleet.h"
+#include "proto/policy.h"
 #include "web_routes.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DAYS 30
 
-/* Mirrors are known by the names that events use: that of the server, a host name, an address. */
-#define NODE                                                                                       \
-	"CASE WHEN m.mirror = ?1 THEN 'server' ELSE ifnull((SELECT a.agent FROM agents a JOIN "    \
-	"facts"                                                                                    \
-	" f ON f.agent = a.agent WHERE f.role <> '' AND (a.host = m.mirror OR a.address = "        \
-	"m.mirror"                                                                                 \
-	" OR a.agent = m.mirror) LIMIT 1), 'name:' || m.mirror) END"
+/* Mirrors are known by the names that events use: that of the server, of a source in a policy, a
+ * host name, an address. Which PC that is, is found once for each name (name_mirrors). */
+#define NODE "(SELECT node FROM mirror_nodes WHERE mirror = m.mirror)"
 
 struct cascade {
 	struct call *call;
@@ -30,11 +29,10 @@ static enum err
 put_sums(struct cascade *x, const char *node)
 {
 	struct sql_stmt *s = db_prepare(x->db,
-	    "SELECT ifnull(sum(CASE WHEN node = ?2 THEN wire END), 0),"
-	    " ifnull(sum(CASE WHEN taker = ?2 THEN wire END), 0) FROM (SELECT " NODE
-	    " AS node, m.taker AS taker, m.wire AS wire FROM traffic m WHERE m.day >= ?3)");
-	enum err e = db_bind(
-	    s, "tti", x->call->c->o->source_name, node, clock_wall_ms() / DAY_MS_64 - DAYS + 1);
+	    "SELECT ifnull(sum(CASE WHEN node = ?1 THEN wire END), 0),"
+	    " ifnull(sum(CASE WHEN taker = ?1 THEN wire END), 0) FROM (SELECT " NODE
+	    " AS node, m.taker AS taker, m.wire AS wire FROM traffic m WHERE m.day >= ?2)");
+	enum err e = db_bind(s, "ti", node, clock_wall_ms() / DAY_MS_64 - DAYS + 1);
 
 	if (e == OK)
 		e = db_step(s);
@@ -51,8 +49,8 @@ put_clients(struct cascade *x, const char *node)
 {
 	struct sql_stmt *s =
 	    db_prepare(x->db, "SELECT count(DISTINCT agent) FROM (SELECT m.agent AS agent, " NODE
-			      " AS node FROM sets m WHERE m.feed <> 'policies') WHERE node = ?2");
-	enum err e = db_bind(s, "tt", x->call->c->o->source_name, node);
+			      " AS node FROM sets m WHERE m.feed <> 'policies') WHERE node = ?1");
+	enum err e = db_bind(s, "t", node);
 
 	if (e == OK)
 		e = db_step(s);
@@ -182,7 +180,7 @@ put_unknown(struct cascade *x)
 	    " WHERE node LIKE 'name:%' LIMIT 50");
 	char names[50][160];
 	size_t n = 0;
-	enum err e = db_bind(s, "t", x->call->c->o->source_name);
+	enum err e = db_bind(s, "");
 
 	while (e == OK && n < 50 && (e = db_step(s)) == OK)
 		if (text_copy(names[n], sizeof(names[n]), sql_text(s, 0), strlen(sql_text(s, 0))) ==
@@ -204,12 +202,11 @@ put_links(struct cascade *x)
 	struct sql_stmt *s = db_prepare(x->db,
 	    "SELECT node, taker, sum(wire), max(last) FROM (SELECT " NODE
 	    " AS node, m.taker AS taker, m.wire AS wire, m.last AS last FROM traffic m"
-	    " WHERE m.day >= ?2 AND m.taker <> '') GROUP BY node, taker");
+	    " WHERE m.day >= ?1 AND m.taker <> '') GROUP BY node, taker");
 	struct buf *out = &x->call->out;
 	const char *comma = "";
 	char when[CLOCK_TEXT];
-	enum err e =
-	    db_bind(s, "ti", x->call->c->o->source_name, clock_wall_ms() / DAY_MS_64 - DAYS + 1);
+	enum err e = db_bind(s, "i", clock_wall_ms() / DAY_MS_64 - DAYS + 1);
 
 	if (e == OK)
 		e = buf_puts(out, "],\"links\":[");
@@ -239,7 +236,7 @@ put_lag(struct cascade *x)
 	    " WHERE m.feed <> 'policies' AND m.mirror <> '') GROUP BY node");
 	struct buf *out = &x->call->out;
 	const char *comma = "";
-	enum err e = db_bind(s, "t", x->call->c->o->source_name);
+	enum err e = db_bind(s, "");
 
 	if (e == OK)
 		e = buf_puts(out, "],\"clients\":[");
@@ -256,14 +253,90 @@ put_lag(struct cascade *x)
 	return e == ERR_NOTFOUND ? buf_puts(out, "]}") : e;
 }
 
+/* ---- which PC a name means ---- */
+
+/* Sources of one policy file into source_names. */
+static enum err
+add_sources(struct db *db, const struct options *o, const char *file)
+{
+	const cJSON *source;
+	const char *name, *host;
+	struct buf bytes;
+	cJSON *tree = NULL;
+	enum err e = OK;
+
+	buf_init(&bytes, LIMIT_POLICY_BYTES);
+	if (feed_read(o, file, &bytes, NULL) == OK &&
+	    json_parse(&tree, buf_text(&bytes), bytes.len, JSON_EVENT, NULL) == OK)
+		cJSON_ArrayForEach(source, json_get(json_get(tree, "sources"), "update_agents"))
+		{
+			if (e == OK && json_get_string(source, "name", &name, NULL) == OK &&
+			    json_get_string(source, "host", &host, NULL) == OK)
+				e = db_run(db,
+				    "INSERT OR IGNORE INTO source_names(name, host) VALUES(?,?)",
+				    "tt", name, host);
+		}
+	cJSON_Delete(tree);
+	buf_free(&bytes);
+	return e;
+}
+
+static enum err
+add_group_sources(struct db *db, const struct options *o)
+{
+	struct sql_stmt *s = db_prepare(db, "SELECT DISTINCT grp FROM agents LIMIT 1000");
+	char file[128];
+	enum err e = db_bind(s, "");
+
+	while (e == OK && (e = db_step(s)) == OK) {
+		(void)snprintf(file, sizeof(file), "group/%s.json", sql_text(s, 0));
+		e = add_sources(db, o, file);
+	}
+	db_end(s);
+	return e == ERR_NOTFOUND ? OK : e;
+}
+
+static enum err
+name_mirrors(struct call *call, struct db *db)
+{
+	enum err e = db_run(db,
+	    "CREATE TEMP TABLE IF NOT EXISTS source_names(name TEXT PRIMARY KEY, host TEXT)", "");
+
+	if (e == OK)
+		e = db_run(db,
+		    "CREATE TEMP TABLE IF NOT EXISTS mirror_nodes(mirror TEXT PRIMARY KEY, node "
+		    "TEXT)",
+		    "");
+	if (e == OK)
+		e = db_run(db, "DELETE FROM source_names", "");
+	if (e == OK)
+		e = db_run(db, "DELETE FROM mirror_nodes", "");
+	if (e == OK)
+		e = add_sources(db, call->c->o, "default.json");
+	if (e == OK)
+		e = add_group_sources(db, call->c->o);
+	if (e != OK)
+		return e;
+	return db_run(db,
+	    "INSERT INTO mirror_nodes SELECT m.mirror, CASE WHEN m.mirror = ?1 THEN 'server' ELSE"
+	    " ifnull((SELECT a.agent FROM facts f JOIN agents a ON a.agent = f.agent WHERE"
+	    " f.role <> '' AND (a.host = m.mirror OR a.address = m.mirror OR a.agent = m.mirror OR"
+	    " (SELECT host FROM source_names WHERE name = m.mirror) IN (a.host, a.address))"
+	    " LIMIT 1), 'name:' || m.mirror) END FROM (SELECT mirror FROM sets UNION SELECT mirror"
+	    " FROM mirrors UNION SELECT mirror FROM traffic LIMIT 2000) m WHERE m.mirror <> ''",
+	    "t", call->c->o->source_name);
+}
+
 static enum err
 work_cascade(struct call *call, struct db *db)
 {
 	struct cascade x = { call, db, "" };
 	struct nodes nodes = { .n = 0 };
 	struct fleet_newest newest;
-	enum err e = fleet_newest(db, &newest);
+	enum err e = name_mirrors(call, db);
 
+	if (e == OK)
+		e = fleet_newest(db, &newest);
 	if (e == OK)
 		e = buf_puts(&call->out, "{\"nodes\":[");
 	if (e == OK)

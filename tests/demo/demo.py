@@ -2,11 +2,13 @@
 """demo.py BIN: a server, a branch and a workstation on this machine, from the first signature set to a
 detection that comes back. Every step says what was seen; one that was not seen ends the demo with
 status 1. DEMO_KEEP=1 leaves everything running and says how to look around."""
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -18,9 +20,10 @@ from fleet import Fleet, FleetError  # noqa: E402
 from world import wait_for  # noqa: E402
 
 ADDRESSES = ("127.0.1.1", "127.0.1.2", "127.0.1.3")
-PORTS = {ADDRESSES[0]: (2021, 2221, 2225, 3333), ADDRESSES[1]: (2021, 2222, 2221, 3333),
+PORTS = {ADDRESSES[0]: (2021, 2221, 2225, 3333, 10443), ADDRESSES[1]: (2021, 2222, 2221, 3333),
          ADDRESSES[2]: (2222,)}
 WAIT = 60
+PAGES = pathlib.Path(__file__).resolve().parent.parent.parent / "build" / "web"
 
 
 class Story:
@@ -68,6 +71,30 @@ def total(event):
     return event["data"]["bytes_wire"]
 
 
+class Browser:
+    """Just enough of one: a cookie, the origin, and the token that changes carry."""
+
+    def __init__(self, host, port):
+        self.host, self.port, self.fields = host, port, {"Origin": f"https://{host}:{port}"}
+        # A person compares the fingerprint that the console prints at its start.
+        self.tls = ssl._create_unverified_context()
+
+    def call(self, method, path, body=None):
+        """The document, the text of a page, or None when the console has no pages."""
+        c = http.client.HTTPSConnection(self.host, self.port, timeout=30, context=self.tls)
+        c.request(method, path, json.dumps(body) if body else None, self.fields)
+        r = c.getresponse()
+        text = r.read().decode()
+        c.close()
+        if r.status == 503 and "no-files" in text:
+            return None
+        if r.status != 200:
+            raise FleetError(f"{method} {path}: {r.status} {text}")
+        if r.getheader("Set-Cookie"):
+            self.fields["Cookie"] = r.getheader("Set-Cookie").split(";")[0]
+        return json.loads(text) if path.startswith("/api/") else text
+
+
 class Demo:
     def __init__(self, bin_dir, root):
         self.story = Story()
@@ -94,6 +121,7 @@ class Demo:
         self.detection()
         self.http_fallback()
         self.poisoned_mirror()
+        self.web_console()
         self.story.seen(f"everything above was seen in {time.monotonic() - self.story.started:.0f} s")
 
     # 1
@@ -111,7 +139,7 @@ class Demo:
         f, s = self.fleet, self.story
         s.step("Server, branch and workstation start; branch and workstation enrol")
         # Updates of signatures wait for a task at first, so that each step can be seen.
-        f.start_console(self.policy(auto=False))
+        f.start_console(self.policy(auto=False), web=PAGES)
         s.seen(f"console on {self.server.address}:2225, administrator's API on 127.0.0.1:2226")
         f.configure_agent(self.server, 2227, role=f"""[update-agent]
 enabled = yes
@@ -259,6 +287,28 @@ clamd_socket = {self.workstation.dir}/run/clamd.sock
             raise FleetError(f"the set changed from {before} to {after}")
         s.seen(f"its set is still {after}; the console shows update.rejected")
 
+    # 8
+    def web_console(self):
+        f, s = self.fleet, self.story
+        s.step("An administrator logs in at the web console")
+        made = json.loads(f.console_run("user", "add", "demo", "--role", "administrator", "--json").stdout)
+        self.password, self.address = made["password"], f"https://{self.server.address}:10443/"
+        browser = Browser(self.server.address, 10443)
+        page = browser.call("GET", "/")
+        session = browser.call("POST", "/api/v1/login", {"user": "demo", "password": self.password})
+        s.seen(f"{self.address} let in {session['user']}, {session['role']} of {session['org']}")
+        overview = browser.call("GET", "/api/v1/overview")
+        counts = ", ".join(f"{n} {state}" for state, n in overview["computers"].items() if n)
+        s.seen(f"the overview counts computers: {counts}")
+        if not overview["computers"]["infected"]:
+            raise FleetError(f"the overview knows nothing of the detection: {overview['computers']}")
+        worst = overview["attention"][0]
+        s.seen(f"and puts first: {worst['text']} ({worst['count']})")
+        if page is None:
+            s.seen("its pages are not built here (make web needs npm); the interface works without them")
+        else:
+            s.seen(f"look around with DEMO_KEEP=1 make demo: {self.address} as demo")
+
     def auto_on(self):
         status = json.loads(self.workstation.local("/v1/policy"))
         for row in status if isinstance(status, list) else status.get("members", []):
@@ -292,6 +342,7 @@ def look_around(demo):
     f, w = demo.fleet, demo.workstation
     print(f"""
 Everything still runs (DEMO_KEEP=1). Look around:
+  {demo.address}   user demo, password {demo.password}
   {f.bin}/atalaia status --socket {w.dir}/run/events.sock
   {f.bin}/atalaia why-old --socket {w.dir}/run/events.sock
   {f.bin}/atalaia-console events --config {f.console_conf}
