@@ -181,7 +181,8 @@ pass_close(struct pass *ps, enum err e, bool last, struct fault *f)
 		hash_final(&ps->w.hash, sum);
 		if (ps->w.written != ps->a->new_len ||
 		    memcmp(sum, ps->a->new_sha256, sizeof sum) != 0)
-			e = fault_set(f, ERR_VERIFY, "the rebuilt file is not the signed one: the "
+			e = fault_set(f, ERR_VERIFY,
+			    "the rebuilt file is not the signed one: the "
 			    "old file or a delta is not what it should be");
 		else
 			e = file_sync(ps->w.fd);
@@ -225,8 +226,8 @@ on_insert(void *arg, const uint8_t *p, size_t n)
 }
 
 enum err
-delta_read_file(const char *path, uint64_t old_len, uint64_t new_len,
-    const struct delta_sink *sink, void *arg, const atomic_bool *cancel, struct fault *f)
+delta_read_file(const char *path, uint64_t old_len, uint64_t new_len, const struct delta_sink *sink,
+    void *arg, const atomic_bool *cancel, struct fault *f)
 {
 	struct delta_reader *r = NULL;
 	uint8_t *buf = malloc(CHUNK);
@@ -295,8 +296,8 @@ chain_pass(struct delta_apply *a, const char *old_path, const struct delta_chain
 		bool pooled = (c->pieces[i].from & DELTA_POOL) != 0;
 
 		*(pooled ? &a->inserted : &a->copied) += len;
-		e = writer_copy(&ps.w, pooled ? &ps.pool : &ps.old, c->pieces[i].from & ~DELTA_POOL,
-		    len);
+		e = writer_copy(
+		    &ps.w, pooled ? &ps.pool : &ps.old, c->pieces[i].from & ~DELTA_POOL, len);
 	}
 	return pass_close(&ps, e, last, f);
 }
@@ -347,6 +348,15 @@ apply_some(struct delta_apply *a, const char *old_path, size_t first, const char
 	return e;
 }
 
+static enum err
+step_path(char to[PATH_SIZE], const struct delta_apply *a, unsigned which)
+{
+	int n = snprintf(
+	    to, PATH_SIZE, "%s.step%u", a->work_path != NULL ? a->work_path : a->out_path, which);
+
+	return n < 0 || n >= PATH_SIZE ? ERR_TOOBIG : OK;
+}
+
 enum err
 delta_apply(struct delta_apply *a, struct fault *f)
 {
@@ -358,12 +368,13 @@ delta_apply(struct delta_apply *a, struct fault *f)
 	a->passes = 0;
 	if (a->delta_count == 0 || a->delta_count > LIMIT_DELTA_CHAIN)
 		return fault_set(f, ERR_INVAL, "a chain has 1 to %d deltas", LIMIT_DELTA_CHAIN);
+	for (unsigned i = 0; i < 2; i++) /* of a run that was killed */
+		if (step_path(step[i], a, i) == OK)
+			(void)unlink(step[i]);
 	while (e == OK && done < a->delta_count) {
 		char *to = step[a->passes & 1];
-		int n = snprintf(to, PATH_SIZE, "%s.step%u", a->work_path != NULL ? a->work_path :
-		    a->out_path, a->passes & 1);
 
-		if (n < 0 || n >= PATH_SIZE)
+		if (step_path(to, a, a->passes & 1) != OK)
 			return fault_set(f, ERR_TOOBIG, "the path %s is too long", a->out_path);
 		e = apply_some(a, from, done, to, &used, f);
 		if (from != a->old_path)

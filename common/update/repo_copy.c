@@ -219,6 +219,53 @@ copy_metadata(const struct repo *r, const char *there, struct fault *f)
 	return e == OK && !first ? copy_documents(r, there, ROOTS, f) : e;
 }
 
+/* A name that only we give: <sha256>.<name>, <version>.<role>.json, and the temporary forms that a
+ * killed run leaves. Roots stay for ever; what others put there is theirs. */
+static bool
+may_go(const char *name)
+{
+	size_t hex = strspn(name, "0123456789abcdef"), digits = strspn(name, "0123456789");
+
+	if (hex == 64 && name[64] == '.')
+		return true;
+	if (text_ends(name, ".root.json"))
+		return false;
+	return (digits > 0 && name[digits] == '.' && strstr(name, ".json") != NULL) ||
+	       strcmp(name, "timestamp.json.tmp") == 0;
+}
+
+/* What our own public folder does not hold any more has had its time (repo_sweep.c). */
+static enum err
+sweep_there(const char *ours, const char *there, unsigned depth, struct fault *f)
+{
+	char a[REPO_PATH], b[REPO_PATH];
+	struct dirent *d;
+	struct stat st;
+	DIR *dir = depth < DEPTH ? opendir(there) : NULL;
+	enum err e = OK;
+
+	if (dir == NULL)
+		return fault_set(f, ERR_IO, "cannot list %s", there);
+	while (e == OK && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		e = repo_join(a, ours, d->d_name, f);
+		if (e == OK)
+			e = repo_join(b, there, d->d_name, f);
+		if (e != OK || lstat(b, &st) != 0)
+			continue;
+		if (S_ISDIR(st.st_mode)) {
+			e = sweep_there(a, b, depth + 1, f);
+			if (e == OK && !file_exists(a))
+				(void)rmdir(b); /* stays when it holds something */
+		} else if (may_go(d->d_name) && !file_exists(a) && unlink(b) != 0) {
+			e = fault_sys(f, errno, "cannot remove %s", b);
+		}
+	}
+	(void)closedir(dir);
+	return e;
+}
+
 enum err
 repo_copy_out(struct repo *r, const char *out_root, struct fault *f)
 {
@@ -237,5 +284,9 @@ repo_copy_out(struct repo *r, const char *out_root, struct fault *f)
 		e = check_there(r, meta, f);
 	if (e == OK)
 		e = copy_tree(r->targets_dir, targets, 0, f);
-	return e == OK ? copy_metadata(r, meta, f) : e;
+	if (e == OK)
+		e = copy_metadata(r, meta, f);
+	if (e == OK)
+		e = sweep_there(r->meta, meta, 0, f);
+	return e == OK ? sweep_there(r->targets_dir, targets, 0, f) : e;
 }

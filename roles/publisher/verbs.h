@@ -43,6 +43,10 @@ enum err verb_bundle(const struct args *a, const char *passphrase, struct fault 
 /* verbs_checkout.c */
 enum err verb_checkout(const struct args *a, const char *passphrase, struct fault *f);
 
+/* open.c: repo_open that waits for another process's end, half a minute at most: a publication and
+ * the service that signs timestamps share a repository. */
+MUST_CHECK enum err open_repo(
+    struct repo **out, const char *dir, const char *passphrase, struct fault *f);
 /* verbs_show.c: the feed that a repository folder publishes, or the folder itself. */
 MUST_CHECK enum err feed_folder(
     const char *word, const char *passphrase, char out[4096], struct fault *f);

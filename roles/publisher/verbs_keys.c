@@ -40,7 +40,7 @@ verb_init(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = repo_init(a->words[0], &init, f);
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK && repo_version(r) == 0)
 		printf(
 		    "%s made; its root waits for signatures: `atalaia-repo export %s root FILE`, "
@@ -161,7 +161,7 @@ verb_root_sign(const struct args *a, const char *passphrase, struct fault *f)
 
 	if (stat(a->words[0], &st) == 0 && S_ISREG(st.st_mode))
 		return sign_exported(a, a->words[0], passphrase, f);
-	e = repo_open(&r, a->words[0], passphrase, f);
+	e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK)
 		e = repo_sign_staged(r, "root", keys, n, f);
 	if (e == OK)
@@ -182,7 +182,7 @@ verb_export(const struct args *a, const char *passphrase, struct fault *f)
 		    "usage: atalaia-repo export REPO ROLE FILE, or REPO|FEED --since V BUNDLE");
 	if (args_has(a, "since"))
 		return verb_bundle(a, passphrase, f);
-	e = repo_open(&r, a->words[0], passphrase, f);
+	e = open_repo(&r, a->words[0], passphrase, f);
 	buf_init(&text, LIMIT_TUF_TARGETS);
 	if (e == OK)
 		e = repo_export_staged(r, a->words[1], &text, f);
@@ -202,7 +202,7 @@ verb_import(const struct args *a, const char *passphrase, struct fault *f)
 	const char *out = args_get(a, "out");
 	struct repo *r = NULL;
 	uint32_t have = 0, need = 0;
-	enum err e = repo_open(&r, a->words[0], passphrase, f);
+	enum err e = open_repo(&r, a->words[0], passphrase, f);
 
 	if (e == OK)
 		e = repo_import_staged(r, a->words[1], a->words[2], &have, &need, f);
@@ -233,7 +233,7 @@ verb_root_rotate(const struct args *a, const char *passphrase, struct fault *f)
 	c.add_count = args_all(a, "add", add);
 	c.remove_count = args_all(a, "remove", gone);
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK && args_has(a, "new-key")) {
 		e = repo_key_new(r, id, f);
 		(void)snprintf(made, sizeof made, "%s/keys/%s.pem", a->words[0], id);
@@ -262,7 +262,7 @@ verb_delegate(const struct args *a, const char *passphrase, struct fault *f)
 
 	buf_init(&bytes, LIMIT_TUF_TARGETS);
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK)
 		e = repo_delegate(r, a->words[1], keys, n, threshold, paths, m, f);
 	if (e == OK && file != NULL)

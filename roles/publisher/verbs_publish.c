@@ -165,7 +165,7 @@ publish_folder(const struct args *a, const char *folder, bool clamav, const char
 	enum err e = fill_how(a, &how, f);
 
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK && clamav)
 		repo_clamav_marker(r, true);
 	if (e == OK)
@@ -243,7 +243,7 @@ verb_import_clamav(const struct args *a, const char *passphrase, struct fault *f
 	enum err e = fill_how(a, &how, f);
 
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK) {
 		repo_clamav_marker(r, true);
 		e = set_engine(r, a, f);
@@ -317,7 +317,7 @@ verb_add(const struct args *a, const char *passphrase, struct fault *f)
 
 	how.allow_unchanged = false;
 	if (e == OK)
-		e = repo_open(&r, a->words[0], passphrase, f);
+		e = open_repo(&r, a->words[0], passphrase, f);
 	if (e == OK)
 		e = role != NULL ? put_in_role(r, a, role, f) : put_words(r, a, f);
 	if (e == OK)
@@ -337,7 +337,7 @@ sign_once(const struct args *a, const char *passphrase, struct fault *f)
 	const char *out = args_get(a, "out");
 	struct repo *r = NULL;
 	uint64_t version;
-	enum err e = repo_open(&r, a->words[0], passphrase, f);
+	enum err e = open_repo(&r, a->words[0], passphrase, f);
 
 	if (e == OK)
 		e = repo_timestamp(r, args_has(a, "force"), &version, f);

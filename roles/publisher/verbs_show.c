@@ -21,7 +21,7 @@ feed_folder(const char *word, const char *passphrase, char out[4096], struct fau
 	if (e == OK && !file_exists(path))
 		return text_copy(out, 4096, word, strlen(word));
 	if (e == OK)
-		e = repo_open(&r, word, passphrase, f);
+		e = open_repo(&r, word, passphrase, f);
 	if (e == OK)
 		e = text_copy(out, 4096, repo_public(r), strlen(repo_public(r)));
 	repo_close(r);
@@ -77,7 +77,7 @@ verb_show(const struct args *a, const char *passphrase, struct fault *f)
 	struct repo *r = NULL;
 	cJSON *t = NULL;
 	struct buf text;
-	enum err e = repo_open(&r, a->words[0], passphrase, f);
+	enum err e = open_repo(&r, a->words[0], passphrase, f);
 
 	buf_init(&text, 64u << 20);
 	if (e == OK)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import threading
 
 import pytest
@@ -182,6 +183,57 @@ def test_it_refuses_to_go_backwards(repo, tmp_path):
     r = repo.run("timestamp", "old-r", "--out", "public", ok=False)     # equal number, other bytes
     assert r.returncode == 1 and "backwards" in r.stderr
     assert repo.json("verify", "public/signatures")["version"] == 3
+
+
+def test_what_had_its_time_leaves_the_published_folder_too(repo, tmp_path):
+    repo.run("init", "r")
+    out = tmp_path / "public/signatures"
+    for i in range(5):
+        repo.write("set", {"a.hdb": lines(300 + i), "sub/b": b"%d\n" % i})
+        repo.run("publish", "r", "set", "--out", "public")
+
+    def names(folder):
+        return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+    old = [p for p in (tmp_path / "r/public/signatures").rglob("*") if p.is_file()]
+    for p in old:
+        os.utime(p, (1, 1))
+    digest = "ab" * 32
+    (out / "targets/index.html").write_text("somebody else's")
+    (out / "targets" / f"{digest}.x.tmp").write_text("of a killed run")
+    (out / "metadata/timestamp.json.tmp").write_text("the same")
+    repo.write("set", {"a.hdb": lines(400), "sub/b": b"x\n"})
+    repo.run("publish", "r", "set", "--out", "public")
+    assert names(out) == names(tmp_path / "r/public/signatures") | {"targets/index.html"}
+    assert "metadata/2.targets.json" not in names(out) and "metadata/1.root.json" in names(out)
+    assert repo.json("verify", "public/signatures")["version"] == 7
+
+
+def test_the_timestamp_is_signed_again_as_a_service(repo, tmp_path):
+    """--every: again and again; a failure is said and tried again; a signal ends it."""
+    repo.run("init", "r")
+    repo.write("set", {"a": b"1\n"})
+    repo.run("publish", "r", "set", "--out", "public")
+    began = json.loads((tmp_path / "public/signatures/metadata/timestamp.json").read_text())["signed"]["version"]
+    service = subprocess.Popen([repo.program, "timestamp", "r", "--every", "1s", "--out", "public", "--json"],
+                               cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        seen = [json.loads(service.stdout.readline())["timestamp"] for _ in range(3)]
+        assert seen == [began + 1, began + 2, began + 3]
+        keys = tmp_path / "r/keys"
+        keys.rename(tmp_path / "away")
+        assert "atalaia-repo: " in service.stderr.readline()        # said, and it goes on
+        (tmp_path / "away").rename(keys)
+        assert json.loads(service.stdout.readline())["timestamp"] >= seen[-1]
+        for _ in range(5):
+            repo.run("timestamp", "r", "--out", "public")    # beside the service, it waits for its turn
+        repo.write("set", {"a": b"2\n"})
+        repo.run("publish", "r", "set", "--out", "public")
+        assert json.loads(service.stdout.readline())["timestamp"] > seen[-1]
+    finally:
+        service.terminate()
+        service.wait(10)
+    assert repo.json("verify", "public/signatures")["version"] == 3
+    assert repo.run("timestamp", "r", "--every", "1ms", ok=False).returncode == 2
 
 
 def test_readers_always_find_a_valid_repository(repo, tmp_path):
