@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define ASCII_BYTES 32768
-#define WINDOW_BYTES (8u << 20) /* how far ahead one question about the page cache looks */
+#define WINDOW_BYTES LIMIT_FTP_PIECE /* how far ahead one question about the page cache looks */
 #define SMALL_BYTES                                                                                \
 	16384 /* a file so small is copied: cheaper than sendfile, and one packet less */
 #define COLD_PIECE (1u << 20) /* what a worker takes from a slow disk before the next may */
@@ -126,20 +126,20 @@ cold_start(struct ftp_data *d)
 	(void)uv_queue_work(m->loop, &d->work, cold_work, cold_done);
 }
 
-static bool
+/* How many bytes from here the loop may send without waiting for the disk. Each page is asked about
+ * once, far ahead; where one of them is missing, a shorter way is tried before a worker is. */
+static size_t
 in_memory(struct ftp_data *d)
 {
-	size_t n = piece(d, LIMIT_FTP_PIECE), ahead = piece(d, WINDOW_BYTES);
+	static const size_t windows[] = { WINDOW_BYTES, COLD_PIECE };
 
-	if (d->offset + n <= d->cached_to)
-		return true;
-	if (!sock_file_in_memory(d->file, d->offset, ahead)) {
-		ahead = n;
-		if (!sock_file_in_memory(d->file, d->offset, ahead))
-			return false;
+	for (size_t i = 0; i < 2 && d->offset >= d->cached_to; i++) {
+		size_t ahead = piece(d, windows[i]);
+
+		if (sock_file_in_memory(d->file, d->offset, ahead))
+			d->cached_to = d->offset + ahead;
 	}
-	d->cached_to = d->offset + ahead;
-	return true;
+	return d->offset < d->cached_to ? (size_t)(d->cached_to - d->offset) : 0;
 }
 
 /* The whole rest with the end of the connection behind it. */
@@ -161,7 +161,7 @@ sent_small(struct ftp_data *d)
 static void
 send_file(struct ftp_data *d)
 {
-	size_t moved = 0;
+	size_t moved = 0, n;
 	enum err e;
 
 	if (d->offset >= d->size) {
@@ -170,11 +170,12 @@ send_file(struct ftp_data *d)
 	}
 	if (sent_small(d))
 		return;
-	if (!in_memory(d)) {
+	n = in_memory(d);
+	if (n == 0) {
 		cold_start(d);
 		return;
 	}
-	e = sock_send_file(d->sock, d->file, d->offset, piece(d, LIMIT_FTP_PIECE), &moved);
+	e = sock_send_file(d->sock, d->file, d->offset, n, &moved);
 	file_sent(d, e, moved);
 }
 
