@@ -89,6 +89,8 @@ policy_in_force(void *ctx)
 		log_error("identity.console", "why=%s", log_q(fault_text(&f)));
 	if (a->task_server != NULL)
 		task_server_renew(a->task_server);
+	if (a->pull != NULL)
+		task_pull_authority(a->pull);
 	policies_to_events(a);
 	updates_policy_changed(a->updates);
 	role_policy_changed(a->role);

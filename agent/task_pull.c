@@ -8,6 +8,7 @@
 #include "identity.h"
 #include "net/httpc.h"
 #include "os/rand.h"
+#include "policies.h"
 #include "proto/enroll.h"
 #include "tamper.h"
 #include "tasks.h"
@@ -211,7 +212,8 @@ poll_next(struct task_pull *p)
 	struct fault f = { 0 };
 	enum err e;
 
-	if (p->closing || p->poll != NULL || p->agent->console == NULL)
+	if (p->closing || p->poll != NULL || p->agent->console == NULL ||
+	    policies_authority(p->agent->policies) == NULL)
 		return;
 	(void)snprintf(path, sizeof path, "v1/tasks?wait=%u&task_port=%u", WAIT_S,
 	    (unsigned)p->agent->task_port);
@@ -409,6 +411,13 @@ static void
 timer_closed(uv_handle_t *h)
 {
 	one_closed(h->data);
+}
+
+void
+task_pull_authority(struct task_pull *p)
+{
+	if (p->started && !uv_is_active((uv_handle_t *)&p->poll_timer))
+		poll_next(p);
 }
 
 void
