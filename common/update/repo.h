@@ -136,6 +136,9 @@ MUST_CHECK enum err repo_sign_staged(struct repo *r, const char *role,
 /* Takes signatures of the same `signed` bytes from a file that came back. *have of *need count. */
 MUST_CHECK enum err repo_import_staged(struct repo *r, const char *role, const char *path,
     uint32_t *have, uint32_t *need, struct fault *f);
+/* How many of the role's present keys signed this document, and how many must. */
+MUST_CHECK enum err repo_count_signatures(struct repo *r, const char *role, const void *p, size_t n,
+    uint32_t *have, uint32_t *need, struct fault *f);
 /* The staged document as it is (to carry to another machine). ERR_NOTFOUND. */
 MUST_CHECK enum err repo_export_staged(struct repo *r, const char *role, struct buf *out,
     struct fault *f);

@@ -505,6 +505,20 @@ count_good(const struct repo *r, const char *role, const struct signed_doc *d, u
 }
 
 enum err
+repo_count_signatures(struct repo *r, const char *role, const void *p, size_t n, uint32_t *have,
+    uint32_t *need, struct fault *f)
+{
+	struct signed_doc d = { 0 };
+	enum err e = signed_parse(&d, p, n, f);
+
+	*have = *need = 0;
+	if (e == OK)
+		e = count_good(r, role, &d, have, need, f);
+	signed_free(&d);
+	return e;
+}
+
+enum err
 repo_import_staged(struct repo *r, const char *role, const char *path, uint32_t *have,
     uint32_t *need, struct fault *f)
 {

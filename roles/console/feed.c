@@ -1,11 +1,10 @@
-#include "feed.h"
+#include "feed_internal.h"
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "os/file.h"
 #include "proto/authority.h"
 #include "proto/policy.h"
-#include "update/repo.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 
 #define DIR_POLICY "policy" /* the bytes published last, by target name */
 #define RESIGN_MS (8 * 3600 * 1000ll)
-#define LIMIT_STAGED 2000000
 
 struct feed {
 	const struct options *o;
@@ -59,6 +57,18 @@ feed_close(struct feed *fd)
 		return;
 	repo_close(fd->repo);
 	free(fd);
+}
+
+struct repo *
+feed_repo(struct feed *fd)
+{
+	return fd->repo;
+}
+
+const struct options *
+feed_options(const struct feed *fd)
+{
+	return fd->o;
 }
 
 const char *
@@ -120,12 +130,19 @@ publish(struct feed *fd, uint64_t *version, struct fault *f)
 {
 	struct repo_publish how = { .full_level = 0, .allow_unchanged = true };
 	struct repo_report report;
-	enum err e = repo_publish(fd->repo, &how, &report, f);
+	uint64_t before = repo_version(fd->repo);
+	enum err e = succession_follow(fd, f);
 
+	if (e == OK)
+		e = repo_publish(fd->repo, &how, &report, f);
+	if (e == ERR_AGAIN && repo_version(fd->repo) > before) {
+		fault_reset(f); /* all but an authority that waits for its signatures is public */
+		e = OK;
+	}
 	if (e == OK && fd->o->publish[0] != '\0')
 		e = repo_copy_out(fd->repo, fd->o->publish, f);
 	if (e == OK) {
-		*version = report.version;
+		*version = repo_version(fd->repo);
 		fd->signed_ms = clock_wall_ms();
 	}
 	return e;
@@ -214,6 +231,8 @@ feed_stage_authority(struct feed *fd, const void *p, size_t n, uint32_t *have, u
 		e = fault_set(f, ERR_INVAL, "the authority is of another organisation");
 	authority_free(a);
 	if (e == OK)
+		e = succession_check(p, n, f);
+	if (e == OK)
 		e = repo_role_put(fd->repo, ROLE_AUTHORITY, "authority.json", p, n, NULL, 0, f);
 	return e == OK ? feed_keep(fd->o, "authority.staged.json", p, n, f) : e;
 }
@@ -243,8 +262,11 @@ feed_import_authority(struct feed *fd, const void *p, size_t n, uint32_t *have, 
     struct fault *f)
 {
 	char path[STATE_PATH];
-	enum err e = options_path(fd->o, "authority.import.json", path, f);
+	enum err e = succession_take(fd, p, n, have, need, f);
 
+	if (e != OK || *have < *need)
+		return e; /* both generations sign first: the old keys alone would publish it */
+	e = options_path(fd->o, "authority.import.json", path, f);
 	if (e == OK)
 		e = file_replace(path, p, n, 0600, f);
 	if (e == OK)

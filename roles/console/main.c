@@ -40,10 +40,12 @@ static const struct verb {
 	{ "policy", "", verb_policy,
 	    "policy show [NAME] | policy set NAME FILE | policy remove NAME\n"
 	    "     NAME: default.json or group/GROUP.json" },
-	{ "authority", "--key= --out=", verb_authority,
+	{ "authority", "--key= --out= --successor= --threshold=", verb_authority,
 	    "authority show                the authority in force\n"
 	    "authority make FILE --out STAGED     check and stage a new one, write what must be "
 	    "signed\n"
+	    "authority rotate --successor PEM ... [--threshold 2] --out STAGED\n"
+	    "     the same powers, from now on signed by other keys; old and new ones sign this one\n"
 	    "authority sign STAGED --key PEM      add a signature (needs no console)\n"
 	    "authority publish STAGED             hand signatures in; publishes when enough "
 	    "signed" },

@@ -1,11 +1,9 @@
-/* verb_policy.c - policy and authority. */
+/* verb_policy.c - policy. */
 #include "cli.h"
 
 #include "base/text.h"
 #include "feed.h"
 #include "os/confine.h"
-#include "os/file.h"
-#include "update/repo.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,95 +112,4 @@ verb_policy(struct cli *c)
 	buf_free(&path);
 	buf_free(&bytes);
 	return code;
-}
-
-/* ---- authority ---- */
-
-static int
-authority_make(struct cli *c, const char *path)
-{
-	const char *out = args_value(&c->args, "--out");
-	struct fault f = { 0 };
-	struct cli_reply r = { 0 };
-	struct buf bytes, text;
-	int code;
-
-	if (out == NULL)
-		return cli_fail(CLI_USAGE, "use: authority make FILE --out STAGED");
-	code = cli_read_file(path, &bytes);
-	if (code == CLI_OK)
-		code = cli_request(c, "PUT", "/v1/authority", buf_text(&bytes), bytes.len, 0, &r);
-	buf_free(&bytes);
-	buf_init(&text, 4u << 20);
-	if (code == CLI_OK && (json_print(r.body, &text) != OK ||
-				  file_replace(out, text.data, text.len, 0644, &f) != OK))
-		code = cli_fail(CLI_FAILED, "%s: %s", out, fault_text(&f));
-	if (code == CLI_OK && !c->json)
-		(void)printf("Carry %s to the people who sign: atalaia-console authority sign %s "
-			     "--key PEM\n",
-		    out, out);
-	buf_free(&text);
-	cli_reply_free(&r);
-	return code;
-}
-
-static int
-authority_sign(struct cli *c, const char *path)
-{
-	const char *key = args_value(&c->args, "--key");
-	struct fault f = { 0 };
-
-	if (key == NULL)
-		return cli_fail(CLI_USAGE, "use: authority sign STAGED --key PEM");
-	if (repo_sign_file(path, &key, 1, NULL, &f) != OK)
-		return cli_fail(CLI_FAILED, "%s", fault_text(&f));
-	return CLI_OK;
-}
-
-static int
-authority_publish(struct cli *c, const char *path)
-{
-	struct cli_reply r = { 0 };
-	uint64_t have = 0, need = 0;
-	struct buf bytes;
-	int code = cli_read_file(path, &bytes);
-
-	if (code == CLI_OK)
-		code = cli_request(
-		    c, "POST", "/v1/authority/signatures", buf_text(&bytes), bytes.len, 0, &r);
-	buf_free(&bytes);
-	if (code != CLI_OK)
-		return code;
-	(void)!json_get_u64(r.body, "signatures", JSON_MAX_INT, &have, NULL);
-	(void)!json_get_u64(r.body, "needed", JSON_MAX_INT, &need, NULL);
-	if (c->json)
-		cli_print_json(r.body);
-	else
-		(void)printf("%llu of %llu signatures: %s\n", (unsigned long long)have,
-		    (unsigned long long)need, have >= need ? "published" : "waits for more");
-	cli_reply_free(&r);
-	return CLI_OK;
-}
-
-int
-verb_authority(struct cli *c)
-{
-	const struct args *a = &c->args;
-	struct cli_reply r;
-	int code;
-
-	if (a->n_words == 1 && strcmp(a->words[0], "show") == 0) {
-		code = cli_request(c, "GET", "/v1/authority", NULL, 0, 0, &r);
-		if (code == CLI_OK)
-			cli_print_document(r.body);
-		cli_reply_free(&r);
-		return code;
-	}
-	if (a->n_words == 2 && strcmp(a->words[0], "make") == 0)
-		return authority_make(c, a->words[1]);
-	if (a->n_words == 2 && strcmp(a->words[0], "sign") == 0)
-		return authority_sign(c, a->words[1]);
-	if (a->n_words == 2 && strcmp(a->words[0], "publish") == 0)
-		return authority_publish(c, a->words[1]);
-	return cli_fail(CLI_USAGE, "use: authority show, make, sign or publish");
 }

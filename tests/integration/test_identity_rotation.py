@@ -99,17 +99,26 @@ def works(f):
     f.wait_event("task.done", f.server, match=lambda e: e["data"]["task"] == done.get("task", e["data"]["task"]))
 
 
-def publish_authority(f, cas):
+def next_authority(f, keys, **change):
+    """What the console says of an authority of the next version, signed by these keys."""
     s = f.server
     authority = json.loads(f.console_run("authority", "show").stdout)
-    authority["version"] += 1
-    authority["cas"] = cas
+    authority = {**authority, **change, "version": authority["version"] + 1}
     new = s.write("authority.json", json.dumps(authority))
     staged = s.dir / "staged.json"
     f.console_run("authority", "make", new, "--out", staged)
-    for n in (1, 2):
-        f.console_run("authority", "sign", staged, "--key", s.dir / f"console/offline/authority-{n}.pem")
-    assert "published" in f.console_run("authority", "publish", staged).stdout
+    for key in keys:
+        f.console_run("authority", "sign", staged, "--key", key)
+    return authority, f.console_run("authority", "publish", staged).stdout
+
+
+def first_keys(f):
+    return [f.server.dir / f"console/offline/authority-{n}.pem" for n in (1, 2)]
+
+
+def publish_authority(f, cas):
+    authority, said = next_authority(f, first_keys(f), cas=cas)
+    assert "published" in said
     f.console.process.send_signal(signal.SIGHUP)  # else it is seen within the hour
     wait_for(lambda: authority_version(f) == authority["version"], 30, "the new authority at the agent")
 
@@ -139,6 +148,48 @@ def test_an_agent_of_before_lives_through_a_rotation(world):
     cert, trusted = renew(world, (new, key))
     assert signed_by(cert, new) and trusted == [new]
     works(world)
+    s.agent.stop()
+
+
+def test_other_keys_take_over_the_authority_and_the_first_ones_lose_it(world):
+    s, staged = world.server, world.server.dir / "rotate.json"
+    new = [s.dir / f"new-{n}.pem" for n in (1, 2, 3)]
+    for key in new:
+        s.run("atalaia-repo", "key", "new", key)
+    world.start_agent(s)
+    world.console_run("authority", "rotate", *(x for k in new for x in ("--successor", k)), "--out", staged)
+    version = json.loads(staged.read_text())["signed"]["version"]
+
+    def sign(*keys):
+        for key in keys:
+            world.console_run("authority", "sign", staged, "--key", key)
+        return world.console_run("authority", "publish", staged).stdout
+    assert "waits" in sign(*first_keys(world))              # the old ones alone hand over to nobody
+    assert "1 of 2 signatures: waits" in sign(new[0])
+    world.set_policy("default.json", {"update": {"interval": "4s", "jitter": "0"}})    # meanwhile life goes on
+    assert "published" in sign(new[2]), version
+    want = json.loads(world.console_run("authority", "show").stdout)["version"]
+    wait_for(lambda: authority_version(world) == want, 30, "the rotated authority")
+    works(world)
+    authority, said = next_authority(world, new[1:])
+    assert "published" in said
+    wait_for(lambda: authority_version(world) == authority["version"], 30, "an authority by the new keys")
+    assert "0 of 2" in next_authority(world, first_keys(world))[1]
+
+    # a thief of the console and of the first keys names them again
+    thief = {**authority, "version": authority["version"] + 5}
+    (s.dir / "thief").mkdir()
+    (s.dir / "thief/authority.json").write_text(json.dumps(thief))
+    world.console.stop()
+    s.agent.err.clear()
+    s.run("atalaia-repo", "delegate", s.dir / "console/policies", "authority", "--key", first_keys(world)[0],
+          "--key", first_keys(world)[1], "--threshold", "2", "--path", "authority.json",
+          "--file", s.dir / "thief/authority.json")
+    s.run("atalaia-repo", "add", s.dir / "console/policies", s.write("default.json", "{}"), "--out",
+          world.publish_root)
+    wait_for(lambda: any("stolen" in x for x in s.agent.err) or authority_version(world) == thief["version"],
+             30, "a refused authority")
+    assert authority_version(world) == authority["version"]
     s.agent.stop()
 
 
