@@ -248,6 +248,9 @@ enroll_store(const struct agent_conf *c, const struct token *t, const struct enr
 	join(path, sizeof path, c->state, "identity/identity.json");
 	if (e == OK && remove(path) != 0 && file_exists(path))
 		e = fault_set(f, ERR_IO, "%s cannot be replaced", path);
+	join(path, sizeof path, c->state, "identity/group"); /* of an enrolment before */
+	if (e == OK && remove(path) != 0 && file_exists(path))
+		e = fault_set(f, ERR_IO, "%s cannot be removed", path);
 	if (e == OK)
 		e = store_enrolment(c, t, a, left_out, f);
 	for (size_t i = 0; e == OK && i < 3; i++) {

@@ -5,17 +5,21 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "os/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define GROUP_FILE "group"
+
 struct identity {
 	struct buf key, cert, ca;
 	cJSON *doc, *enrolment;
 	const char *agent, *org, *group, *host, *console;
 	uint16_t port;
+	char moved[IDENTITY_GROUP]; /* group, when a task said so after enrolment */
 	int64_t enrolled;
 	struct pki_identity pki;
 };
@@ -107,6 +111,35 @@ read_files(struct identity *id, const char *state, struct fault *f)
 	return e;
 }
 
+/* What cannot be read as a name is left out: the group of the enrolment stands then. */
+static void
+read_moved(struct identity *id, const char *state)
+{
+	char path[4200];
+	struct buf text;
+
+	buf_init(&text, IDENTITY_GROUP);
+	if (identity_path(path, sizeof path, state, GROUP_FILE) == OK &&
+	    file_read(path, &text, NULL) == OK && text_is_role_name(buf_text(&text), text.len))
+		identity_set_group(id, buf_text(&text));
+	buf_free(&text);
+}
+
+enum err
+identity_group_write(const char *state, const char *group, struct fault *f)
+{
+	char path[4200];
+	enum err e = identity_path(path, sizeof path, state, GROUP_FILE);
+
+	return e == OK ? file_replace(path, group, strlen(group), 0640, f) : e;
+}
+
+void
+identity_set_group(struct identity *id, const char *group)
+{
+	(void)snprintf(id->moved, sizeof id->moved, "%s", group);
+}
+
 enum err
 identity_load(struct identity **out, const char *state, struct fault *f)
 {
@@ -138,6 +171,7 @@ identity_load(struct identity **out, const char *state, struct fault *f)
 		identity_free(id);
 		return e;
 	}
+	read_moved(id, state);
 	*out = id;
 	return OK;
 }
@@ -170,7 +204,7 @@ identity_org(const struct identity *id)
 const char *
 identity_group(const struct identity *id)
 {
-	return id->group;
+	return id->moved[0] != '\0' ? id->moved : id->group;
 }
 
 const char *

@@ -1,6 +1,6 @@
 /* identity.h - who this PC is: identity/{key,cert,ca}.pem, identity.json and enrolment.json.
  * Reading and writing block: before the loop runs, or in a worker. A loaded identity is not
- * changed; renewal loads a new one. */
+ * changed but for its group; renewal loads a new one. */
 #ifndef ATALAIA_AGENT_IDENTITY_H
 #define ATALAIA_AGENT_IDENTITY_H
 
@@ -15,6 +15,8 @@
 
 #define LIMIT_FEEDS 16
 
+#define IDENTITY_GROUP 65
+
 struct identity;
 
 /* ERR_NOTFOUND: not enrolled. Anything else says which file is wrong and the remedy. */
@@ -24,6 +26,9 @@ void identity_free(struct identity *id); /* NULL is fine; the key is wiped */
 const char *identity_agent(const struct identity *id);
 const char *identity_org(const struct identity *id);
 const char *identity_group(const struct identity *id);
+/* A task moved this PC: the file goes before what enrolment said, until it enrols anew. Blocking. */
+MUST_CHECK enum err identity_group_write(const char *state, const char *group, struct fault *f);
+void identity_set_group(struct identity *id, const char *group);
 const char *identity_console_host(const struct identity *id);
 const char *identity_console_name(const struct identity *id);
 uint16_t identity_console_port(const struct identity *id);

@@ -20,5 +20,6 @@ void run_collect(struct task *t);
 void cancel_collect(struct task *t);
 void run_status(struct task *t);
 void run_agent_restart(struct task *t);
+void run_agent_group(struct task *t);
 
 #endif

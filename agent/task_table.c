@@ -30,6 +30,9 @@ static const struct task_arg scan_args[] = {
 static const struct task_arg restore_args[] = {
 	{ "id", ARG_STRING, true, UUID_TEXT - 1, NULL },
 };
+static const struct task_arg group_args[] = {
+	{ "group", ARG_GROUP, true, 0, NULL },
+};
 static const struct task_arg collect_args[] = {
 	{ "what", ARG_CHOICES, true, 2, "system mwav" },
 };
@@ -54,6 +57,7 @@ const struct task_type task_types[] = {
 	    cancel_collect },
 	{ "status", NULL, 0, TASK_BUSY_OK, 60, run_status, NULL },
 	{ "agent.restart", NULL, 0, TASK_RESUME, 300, run_agent_restart, NULL },
+	{ "agent.group", ARGS(group_args), TASK_RESUME, 300, run_agent_group, NULL },
 };
 const size_t task_type_count = sizeof task_types / sizeof task_types[0];
 
@@ -179,6 +183,8 @@ check_string(const struct task_arg *a, const cJSON *v, struct fault *f)
 		return clock_parse(s, strlen(s), &t) == OK ? NULL : wrong(f, a, "an RFC 3339 time");
 	case ARG_FEED:
 		return text_is_role_name(s, strlen(s)) ? NULL : wrong(f, a, "the name of a feed");
+	case ARG_GROUP:
+		return text_is_role_name(s, strlen(s)) ? NULL : wrong(f, a, "the name of a group");
 	default:
 		if (strlen(s) > a->max)
 			return too_big(f, a, a->max, "bytes");

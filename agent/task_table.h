@@ -20,6 +20,7 @@ enum task_arg_type {
 	ARG_U64,      /* 0..max */
 	ARG_TIME,     /* RFC 3339 */
 	ARG_FEED,     /* a feed's name */
+	ARG_GROUP,    /* a group's name */
 	ARG_PATHS,    /* array of absolute paths, 1..max of them */
 	ARG_SETTINGS, /* object of options to strings, at most max of them */
 };

@@ -21,7 +21,7 @@ _atalaia_console() {
         agents) words="$words --group" ;;
         task) words="$words send sign submit show cancel list --to --life --wait --timeout --args
             --draft --key update.now update.cancel update.pin policy.refresh role.set scan.start
-            scan.stop collect status agent.restart" ;;
+            scan.stop collect status agent.restart agent.group" ;;
         events) words="$words --follow --class --type --agent --last --after" ;;
         policy) words="$words show set remove default.json" ;;
         user) words="$words add set unlock remove list --role --groups --password-file --new-password --no-totp" ;;

@@ -44,6 +44,9 @@ int cli_read_file(const char *path, struct buf *out); /* "-" = stdin */
 /* Appends path?name=value, percent-encoded; value NULL: nothing. */
 MUST_CHECK enum err cli_query(struct buf *path, const char *name, const char *value);
 
+/* Sends a task (or writes its --draft) and, with --wait, follows it. args is taken. */
+int cli_send_task(struct cli *c, const char *target, const char *type, cJSON *args);
+
 int verb_init(struct cli *c);
 int verb_serve(struct cli *c);
 int verb_status(struct cli *c);

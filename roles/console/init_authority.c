@@ -28,6 +28,7 @@ static const struct {
 	{ "collect", false },
 	{ "status", false },
 	{ "agent.restart", true },
+	{ "agent.group", true },
 };
 
 /* Adds the public half of a private key to keys and says its id. */

@@ -16,7 +16,7 @@ static const struct verb {
 	    "init                          make CA, keys, policies feed and first authority\n"
 	    "     [--authority-keys 3] [--authority-threshold 2]   offline keys and how many must "
 	    "sign\n"
-	    "     [--two-signatures]       role.set, update.pin, agent.restart need a second key" },
+	    "     [--two-signatures]       role.set, update.pin, agent.* need a second key" },
 	{ "serve", "", verb_serve, "serve                         run the console" },
 	{ "status", "", verb_status,
 	    "status                        what the running console holds" },
@@ -24,7 +24,10 @@ static const struct verb {
 	    "token [--uses N] [--life 7d] [--group NAME] [--signature-root [FEED=]ROOT.json]\n"
 	    "                              print one enrolment token\n"
 	    "token list | token revoke ID" },
-	{ "agents", "--group=", verb_agents, "agents [--group NAME]         list the agents" },
+	{ "agents", "--group= --wait --timeout= --life= --draft=", verb_agents,
+	    "agents [--group NAME]         list the agents\n"
+	    "agents move AGENT GROUP [--wait] [--draft FILE]\n"
+	    "                              task agent.group: another group, and its policy" },
 	{ "revoke", "", verb_revoke, "revoke AGENT                  by id or host name" },
 	{ "task", "--to= --life= --wait --timeout= --args= --draft= --key=", verb_task,
 	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] [--wait [--timeout "

@@ -140,6 +140,17 @@ store_task_collects(struct db *db, const char *task, const char *agent)
 	    "tt", task, agent);
 }
 
+/* Who carried out its move to another group belongs there: group tasks reach it from now on. */
+static enum err
+follow_move(struct db *db, const char *task, const char *agent)
+{
+	return db_run(db,
+	    "UPDATE agents SET grp = (SELECT json_extract(envelope, '$.signed.args.group') FROM"
+	    " tasks WHERE id = ?1) WHERE agent = ?2 AND EXISTS (SELECT 1 FROM tasks WHERE id = ?1"
+	    " AND type = 'agent.group')",
+	    "tt", task, agent);
+}
+
 enum err
 store_delivery_state(struct db *db, const char *task, const char *agent, const struct delivery *d)
 {
@@ -149,13 +160,16 @@ store_delivery_state(struct db *db, const char *task, const char *agent, const s
 
 	if (e != OK)
 		return e;
-	return db_run(db,
+	e = db_run(db,
 	    "UPDATE deliveries SET state = ?3, final = ?4, step = ?5, error = ?6, result = ?7,"
 	    " way = coalesce(way, ?8, CASE WHEN offered IS NOT NULL THEN 'pull' END), updated = "
 	    "?9, rev = rev + 1"
 	    " WHERE task = ?1 AND agent = ?2 AND final = 0",
 	    "tttitttti", task, agent, d->state, (int64_t)(enroll_state_is_final(d->state) ? 1 : 0),
 	    d->step, d->error, d->result, d->way, d->now);
+	if (e == OK && db_changes(db) > 0 && strcmp(d->state, "done") == 0)
+		e = follow_move(db, task, agent);
+	return e;
 }
 
 enum err

@@ -140,6 +140,17 @@ verb_token(struct cli *c)
 	return code;
 }
 
+static int
+move_agent(struct cli *c, const char *agent, const char *group)
+{
+	cJSON *args = cJSON_CreateObject();
+
+	if (args != NULL && json_add_string(args, "group", group) == OK)
+		return cli_send_task(c, agent, "agent.group", args);
+	cJSON_Delete(args);
+	return cli_fail(CLI_USAGE, "'%s' is no name of a group", group);
+}
+
 int
 verb_agents(struct cli *c)
 {
@@ -148,6 +159,10 @@ verb_agents(struct cli *c)
 	const cJSON *a;
 	int code;
 
+	if (c->args.n_words == 3 && strcmp(c->args.words[0], "move") == 0)
+		return move_agent(c, c->args.words[1], c->args.words[2]);
+	if (c->args.n_words > 0)
+		return cli_fail(CLI_USAGE, "use: agents, or agents move AGENT GROUP");
 	buf_init(&path, LIMIT_PATH);
 	if (buf_puts(&path, "/v1/agents") != OK ||
 	    cli_query(&path, "group", args_value(&c->args, "--group")) != OK)

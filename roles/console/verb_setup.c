@@ -40,7 +40,7 @@ report_init(struct cli *c, const struct init_plan *plan)
 	if (plan->two_signatures)
 		(void)printf("  %s/" DIR_OFFLINE
 			     "/task-second.pem     second signature of role.set, "
-			     "update.pin, agent.restart\n",
+			     "update.pin, agent.*\n",
 		    c->o.state);
 	(void)printf("\nNext: atalaia-console serve --config %s\n", c->o.file);
 	return CLI_OK;

@@ -239,25 +239,17 @@ write_draft(const struct cli_reply *r, const char *path)
 	return code;
 }
 
-static int
-send_task(struct cli *c)
+int
+cli_send_task(struct cli *c, const char *target, const char *type, cJSON *args)
 {
 	const char *life = args_value(&c->args, "--life"), *draft = args_value(&c->args, "--draft");
-	const char *to = args_value(&c->args, "--to");
-	size_t type = to != NULL ? 1 : 2;
-	cJSON *body, *args;
+	cJSON *body = cJSON_CreateObject();
 	struct cli_reply r;
 	int code;
 
-	if (c->args.n_words <= type)
-		return cli_fail(CLI_USAGE, "use: task send --to TARGET TYPE [NAME=VALUE ...]");
-	code = read_arguments(c, type + 1, &args);
-	if (code != CLI_OK)
-		return code;
-	body = cJSON_CreateObject();
 	if (body == NULL || !cJSON_AddItemToObject(body, "args", args) ||
-	    json_add_string(body, "target", to != NULL ? to : c->args.words[1]) != OK ||
-	    json_add_string(body, "type", c->args.words[type]) != OK ||
+	    json_add_string(body, "target", target) != OK ||
+	    json_add_string(body, "type", type) != OK ||
 	    (life != NULL && json_add_string(body, "life", life) != OK) ||
 	    (draft != NULL && json_add_bool(body, "draft", true) != OK)) {
 		cJSON_Delete(body);
@@ -268,6 +260,23 @@ send_task(struct cli *c)
 		code = draft != NULL ? write_draft(&r, draft) : after_send(c, &r);
 	cli_reply_free(&r);
 	return code;
+}
+
+static int
+send_task(struct cli *c)
+{
+	const char *to = args_value(&c->args, "--to");
+	size_t type = to != NULL ? 1 : 2;
+	cJSON *args;
+	int code;
+
+	if (c->args.n_words <= type)
+		return cli_fail(CLI_USAGE, "use: task send --to TARGET TYPE [NAME=VALUE ...]");
+	code = read_arguments(c, type + 1, &args);
+	if (code != CLI_OK)
+		return code;
+	return cli_send_task(
+	    c, to != NULL ? to : c->args.words[1], c->args.words[type], args);
 }
 
 static int

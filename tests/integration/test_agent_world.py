@@ -1,5 +1,6 @@
 """The agent among its peers: publisher, console, origin, branch mirror and workstation on loopback.
 Each test leaves the world as it found it; they run in order because a world is dear."""
+import datetime
 import json
 import os
 import pathlib
@@ -33,7 +34,7 @@ def status(host):
     def ask():
         try:
             return json.loads(host.local("/v1/status"))
-        except urllib.error.URLError:
+        except (urllib.error.URLError, ConnectionError):
             return None
     return wait_for(ask, 5, f"status of {host.name}")
 
@@ -108,6 +109,14 @@ def test_enrolment_while_it_runs_is_noticed(world):
     assert again.returncode == 1 and "enrolled already" in again.stderr
 
 
+def test_a_task_sent_right_after_enrolment_waits_for_nothing_but_the_authority(world):
+    """An offer that no authority could judge yet comes again after ten seconds; it must not be made."""
+    done = world.send_task(world.branch, "status")
+    assert done["state"] == "done", done
+    ended = datetime.datetime.fromisoformat(done["updated"].replace("Z", "+00:00")).timestamp()
+    assert ended - (world.branch.dir / "state/policy/authority.json").stat().st_mtime < 8, done
+
+
 def test_a_used_token_and_a_mangled_one_are_refused(world):
     token = world.token("--uses", "1")
     spare = world.server.write("spare.conf", f"[agent]\nstate={world.server.dir}/spare\n"
@@ -139,7 +148,7 @@ def test_a_workstation_waits_for_its_branch_when_policy_says_never(world):
 
 
 def test_the_role_is_set_by_a_task_and_serves(world):
-    wait_for(lambda: status(world.branch)["policy"]["authority"], 20, "authority at the branch")
+    world.wait_task_port(world.branch)
     done = world.send_task(world.branch, "role.set", {"role": "update-agent", "on": True, "settings": {
         "listen": ADDRESSES[1], "http_port": "2221"}})
     assert done["state"] == "done", done
@@ -352,6 +361,24 @@ def test_a_group_overrides_and_is_applied_live(world):
         m = next(m for m in members if m["member"] == "update.delta")
         return m["value"] == "off" and m["origin"] == "group/default.json"
     wait_for(seen, 20, "the group's value in force")
+
+
+def test_an_agent_moves_to_another_group_and_its_policy_follows(world):
+    host = world.branch
+    world.set_policy("group/moved.json", {"update": {"interval": "33m"}})
+    moved = json.loads(world.console_run("agents", "move", host.agent_id, "moved", "--wait", "--json").stdout)
+    assert moved["state"] == "done" and moved["result"]["group"] == "moved", moved
+    agents = json.loads(world.console_run("agents", "--group", "moved", "--json").stdout)["agents"]
+    assert [a["agent"] for a in agents] == [host.agent_id]
+    wait_for(lambda: "33m" in cli(host, "policy", "--explain").stdout, 30, "the group's policy")
+    host.agent.stop()
+    world.start_agent(host)
+    assert "33m" in cli(host, "policy", "--explain").stdout
+    done = json.loads(world.console_run("task", "send", "--to", "group:moved", "status", "--wait", "--json").stdout)
+    assert done["state"] == "done"
+    bad = world.console_run("agents", "move", host.agent_id, "No Group", "--wait", "--json", check=False)
+    assert json.loads(bad.stdout)["error"] == "wrong-argument"
+    assert world.console_run("agents", "move", host.agent_id, "default", "--wait").returncode == 0
 
 
 def test_everything_ends_cleanly(world):

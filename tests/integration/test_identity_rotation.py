@@ -94,6 +94,7 @@ def renew(f, ca):
 
 
 def works(f):
+    f.wait_task_port(f.server)
     done = f.send_task(f.server, "status")
     assert done["state"] == "done" and done["way"] == "push", done
     f.wait_event("task.done", f.server, match=lambda e: e["data"]["task"] == done.get("task", e["data"]["task"]))

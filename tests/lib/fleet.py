@@ -204,6 +204,14 @@ roots = {host.dir}/roots
         host.agent = host.start("atalaia-agent", "run", "--config", host.conf)
         host.agent.line("ready")
 
+    def wait_task_port(self, host):
+        """Until the console has seen where this PC's task port is: before that a task comes by pull."""
+        def known():
+            agents = json.loads(self.console_run("agents", "--json").stdout)["agents"]
+            return any(a["agent"] == host.agent_id and a["address"] == host.address and a["task_port"]
+                       for a in agents)
+        wait_for(known, 30, f"{host.name}'s task port at the console")
+
     def start_clamd(self, host, more=""):
         """Debian's clamd on its own configuration: its database is the workstation's current set. Before
         the first update that is a seed of one line, as clamd does not start without any."""
