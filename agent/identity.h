@@ -26,7 +26,7 @@ void identity_free(struct identity *id); /* NULL is fine; the key is wiped */
 const char *identity_agent(const struct identity *id);
 const char *identity_org(const struct identity *id);
 const char *identity_group(const struct identity *id);
-/* A task moved this PC: the file goes before what enrolment said, until it enrols anew. Blocking. */
+/* A task moved this PC: the file goes before what the enrolment said. Blocking. */
 MUST_CHECK enum err identity_group_write(const char *state, const char *group, struct fault *f);
 void identity_set_group(struct identity *id, const char *group);
 const char *identity_console_host(const struct identity *id);

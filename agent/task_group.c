@@ -1,5 +1,6 @@
-/* task_group.c - agent.group: this PC belongs to another group from now on, and so to its policy and
- * its tasks. The group is durable before anything follows it; doing it again changes nothing. */
+/* task_group.c - agent.group: this PC belongs to another group from now on, and so to its policy
+ * and its tasks. The group is durable before anything follows it; doing it again changes nothing.
+ */
 #include "task_handlers.h"
 
 #include "agent.h"

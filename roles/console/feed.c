@@ -17,7 +17,7 @@
 struct feed {
 	const struct options *o;
 	struct repo *repo;
-	int64_t signed_ms;           /* when the timestamp was made; 0 = not by this process */
+	int64_t signed_ms; /* when the timestamp was made; 0 = not by this process */
 };
 
 enum err
@@ -91,7 +91,7 @@ feed_is_policy_name(const char *name)
 	if (strcmp(name, "default.json") == 0)
 		return true;
 	return text_starts(name, "group/") && text_ends(name, ".json") && n > 11 &&
-	    text_is_role_name(name + 6, n - 11);
+	       text_is_role_name(name + 6, n - 11);
 }
 
 static enum err
@@ -157,8 +157,8 @@ forget_source(const char *path, struct fault *f)
 }
 
 enum err
-feed_put_policy(struct feed *fd, const char *name, const void *p, size_t n, uint64_t *version,
-    struct fault *f)
+feed_put_policy(
+    struct feed *fd, const char *name, const void *p, size_t n, uint64_t *version, struct fault *f)
 {
 	struct policy *policy = NULL;
 	char path[STATE_PATH];
@@ -218,8 +218,8 @@ settle(struct feed *fd, uint32_t have, uint32_t need, struct fault *f)
 }
 
 enum err
-feed_stage_authority(struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need,
-    struct fault *f)
+feed_stage_authority(
+    struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f)
 {
 	struct authority *a;
 	enum err e = authority_parse(&a, p, n, f);
@@ -258,8 +258,8 @@ keep_authority(struct feed *fd, struct fault *f)
 }
 
 enum err
-feed_import_authority(struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need,
-    struct fault *f)
+feed_import_authority(
+    struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f)
 {
 	char path[STATE_PATH];
 	enum err e = succession_take(fd, p, n, have, need, f);

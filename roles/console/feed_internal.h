@@ -15,8 +15,8 @@ const struct options *feed_options(const struct feed *fd);
 
 /* Are the successors that an authority.json names well-formed? None is fine. */
 MUST_CHECK enum err succession_check(const void *p, size_t n, struct fault *f);
-/* p: a signed copy of the role's document. When the staged authority names successors, and both they
- * and the present keys signed, the delegation goes to them with the next publication. *have of
+/* p: a signed copy of the role's document. When the staged authority names successors, and both
+ * they and the present keys signed, the delegation goes to them with the next publication. *have of
  * *need: the signatures that are still wanted; 0 of 0 when nobody is named. */
 MUST_CHECK enum err succession_take(
     struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f);

@@ -1,6 +1,7 @@
-/* feed_succession.c - an authority that names its successors (member "authority" of authority.json):
- * the delegation follows in the same publication, and only when both generations have signed. An
- * agent that knows the old keys and one that knows the new ones then both believe the document. */
+/* feed_succession.c - an authority that names its successors (member "authority" of
+ * authority.json): the delegation follows in the same publication, and only when both generations
+ * have signed. An agent that knows the old keys and one that knows the new ones then both believe
+ * the document. */
 #include "feed_internal.h"
 
 #include "base/json.h"
@@ -117,8 +118,8 @@ in_office(struct feed *fd, const struct successors *s)
 
 /* How many successors signed, and how many must; 0 of 0 when none are named. */
 static enum err
-succession_count(struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need,
-    struct fault *f)
+succession_count(
+    struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f)
 {
 	struct successors s = { 0 };
 	struct signed_doc doc = { 0 };
@@ -180,8 +181,8 @@ delegate(struct feed *fd, const struct successors *s, struct fault *f)
 }
 
 enum err
-succession_take(struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need,
-    struct fault *f)
+succession_take(
+    struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f)
 {
 	struct successors s = { 0 };
 	enum err e = succession_count(fd, p, n, have, need, f);

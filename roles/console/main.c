@@ -48,7 +48,8 @@ static const struct verb {
 	    "authority make FILE --out STAGED     check and stage a new one, write what must be "
 	    "signed\n"
 	    "authority rotate --successor PEM ... [--threshold 2] --out STAGED\n"
-	    "     the same powers, from now on signed by other keys; old and new ones sign this one\n"
+	    "     the same powers, from now on signed by other keys; old and new ones sign this "
+	    "one\n"
 	    "authority sign STAGED --key PEM      add a signature (needs no console)\n"
 	    "authority publish STAGED             hand signatures in; publishes when enough "
 	    "signed" },

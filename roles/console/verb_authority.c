@@ -121,7 +121,8 @@ name_successors(struct cli *c, cJSON *tree, uint32_t threshold, struct fault *f)
 		if (strncmp(c->args.options[i].name, "--successor", 11) == 0)
 			e = add_successor(keys, ids, c->args.options[i].value, f);
 	if (e == OK && cJSON_GetArraySize(ids) < (int)threshold)
-		e = fault_set(f, ERR_INVAL, "%u signatures need as many --successor keys", threshold);
+		e = fault_set(
+		    f, ERR_INVAL, "%u signatures need as many --successor keys", threshold);
 	return e;
 }
 
@@ -140,8 +141,8 @@ authority_rotate(struct cli *c)
 		return cli_fail(CLI_USAGE, "--threshold needs a number");
 	code = cli_request(c, "GET", "/v1/authority", NULL, 0, 0, &r);
 	buf_init(&text, 4u << 20);
-	if (code == CLI_OK && (name_successors(c, r.body, threshold, &f) != OK ||
-				  json_print(r.body, &text) != OK))
+	if (code == CLI_OK &&
+	    (name_successors(c, r.body, threshold, &f) != OK || json_print(r.body, &text) != OK))
 		code = cli_fail(CLI_FAILED, "%s", fault_text(&f));
 	if (code == CLI_OK)
 		code = stage(c, &text);

@@ -275,8 +275,7 @@ send_task(struct cli *c)
 	code = read_arguments(c, type + 1, &args);
 	if (code != CLI_OK)
 		return code;
-	return cli_send_task(
-	    c, to != NULL ? to : c->args.words[1], c->args.words[type], args);
+	return cli_send_task(c, to != NULL ? to : c->args.words[1], c->args.words[type], args);
 }
 
 static int
