@@ -15,9 +15,10 @@
 #define GATHER_MS 200u /* telemetry waits so long for company */
 #define BACKOFF_FIRST_MS 1000u
 #define BACKOFF_LAST_MS 300000u
-#define PACE_MS 300u	      /* between batches of a backlog, plus or minus a half */
-#define PAUSE_EPOCH_MS 60000u /* a second conflict so soon after a new epoch is no restored disk   \
-			       */
+#define PACE_MS 300u /* between batches of a backlog, plus or minus a half */
+#define PAUSE_EPOCH_MS                                                                             \
+	60000u /* a second conflict so soon after a new epoch is no restored disk                  \
+		*/
 
 enum state { IDLE, WAITING, READING, BUILDING, SENDING, SETTLING };
 static const char *const state_words[] = { "idle", "waiting", "reading", "building", "sending",
@@ -133,16 +134,22 @@ failed(struct uplink *u, const struct fault *why, uint64_t asked_ms)
 	wait_for(u, wait);
 }
 
-/* The batch is settled: what comes next, and how soon? */
-static void
-next_batch(struct uplink *u)
+static uint64_t
+waiting(const struct uplink *u)
 {
 	struct spool_stats s = spool_stats(u->spool);
 	uint64_t depth = 0;
 
 	for (unsigned c = 0; c < EVENT_CLASSES; c++)
 		depth += s.state.class[c].depth;
-	if (depth == 0) {
+	return depth;
+}
+
+/* The batch is settled: what comes next, and how soon? */
+static void
+next_batch(struct uplink *u)
+{
+	if (waiting(u) == 0) {
 		u->backlog = false;
 		spool_batch_free(u->batch);
 		u->batch = NULL;
@@ -432,6 +439,7 @@ uplink_new(struct uplink **out, uv_loop_t *loop, struct spool *spool, struct fau
 	u->loop = loop;
 	u->spool = spool;
 	u->limit = LIMIT_BATCH_EVENTS;
+	u->backlog = waiting(u) > LIMIT_BATCH_EVENTS; /* an outage may outlast a restart */
 	buf_init(&u->body, 4 * (size_t)LIMIT_BATCH_BYTES);
 	(void)uv_timer_init(loop, &u->timer);
 	u->timer.data = u;
