@@ -74,7 +74,7 @@ help:
 	@echo 'make sanitize   unit and corpus tests under ASan+UBSan and TSan, a sample of programs under ASan'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
-	@echo 'make bench      measurements beside real peers, as ratios'
+	@echo 'make bench      every benchmark beside real peers, as build/bench/page.md (root; BENCH_ARGS=--quick: minutes)'
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make bench-console  a thousand agents on one console (BENCH_ARGS=--agents N)'
 	@echo 'make bench-delta  deltas beside diff, zstd, xdelta3, bsdiff, zsync, casync (BENCH_ARGS=--quick)'
@@ -236,7 +236,7 @@ bench-mirror: deps
 	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-update-agent
 	@$(PYTHON) tests/bench/mirror.py build/release/atalaia-update-agent $(BENCH_ARGS)
 bench:
-	@tests/bench/run.sh
+	@tests/bench/run.sh $(BENCH_ARGS)
 bench-console: deps
 	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-console
 	@ATALAIA_BIN=build/release $(PYTHON) tests/bench/console_fleet.py $(BENCH_ARGS)

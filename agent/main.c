@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/curlset.h"
 #include "os/confine.h"
+#include "os/mem.h"
 #include "os/user.h"
 
 #include <stdio.h>
@@ -93,6 +94,7 @@ main(int argc, char **argv)
 	struct fault f = { 0 };
 	int status;
 
+	mem_one_heap();
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return help();
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {

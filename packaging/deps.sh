@@ -10,7 +10,7 @@ test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema
  iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
-bench='time zstd xdelta3 bsdiff zsync casync clamav'
+bench='time zstd xdelta3 bsdiff zsync casync clamav clamav-daemon clamav-freshclam strace gnuplot-nox'
 # The pages of the web console are built with the node that is here, or else with Debian's.
 web=
 command -v node >/dev/null && command -v npm >/dev/null || web='nodejs npm'

@@ -33,6 +33,15 @@ mem_available(uint64_t *bytes)
 	return e;
 }
 
+void
+mem_one_heap(void)
+{
+#ifdef M_ARENA_MAX
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_TRIM_THRESHOLD, 65536);
+#endif
+}
+
 enum err
 mem_file(const char *name, const void *p, size_t n, int *fd)
 {
