@@ -121,7 +121,8 @@ sql_room_step(struct sql *db, uint64_t main_bytes, uint64_t wal_bytes, bool *don
 	if (free_filler(db, &second) != OK && e == OK)
 		e = fault_set(f, second.code, "%s", fault_text(&second));
 	*done = e == OK;
-	if (*done) /* megabytes of zeroes passed through the page cache: an idle PC need not keep them */
+	if (*done) /* megabytes of zeroes passed through the page cache: an idle PC need not keep
+		      them */
 		(void)sqlite3_db_release_memory(sql_handle(db));
 	return e;
 }

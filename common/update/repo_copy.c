@@ -36,6 +36,18 @@ copy_fd(int in, int out)
 	return e == OK ? file_sync(out) : e;
 }
 
+/* Open to readers, whatever the umask: often another user serves it. */
+static enum err
+make_folder(const char *path, struct fault *f)
+{
+	struct stat st;
+	enum err e = file_make_dirs(path, 0755, f);
+
+	if (e == OK && stat(path, &st) == 0 && st.st_uid == geteuid() && chmod(path, 0755) != 0)
+		e = fault_sys(f, errno, "cannot open %s to readers", path);
+	return e;
+}
+
 static enum err
 copy_as(const char *from, const char *tmp, struct fault *f)
 {
@@ -70,6 +82,8 @@ place(const char *from, const char *to, bool may_link, struct fault *f)
 	(void)unlink(tmp);
 	if (!may_link || link(from, tmp) != 0)
 		e = copy_as(from, tmp, f);
+	if (e == OK && chmod(tmp, 0644) != 0) /* whatever the umask: it is served to anybody */
+		e = fault_sys(f, errno, "cannot open %s to readers", tmp);
 	if (e == OK && rename(tmp, to) != 0)
 		e = fault_sys(f, errno, "cannot rename %s", tmp);
 	(void)unlink(tmp); /* also when both names were one file: then rename did nothing */
@@ -97,7 +111,7 @@ copy_tree(const char *from, const char *to, unsigned depth, struct fault *f)
 
 	if (dir == NULL)
 		return fault_sys(f, errno, "cannot list %s", from);
-	e = depth < DEPTH ? file_make_dirs(to, 0755, f) : ERR_TOOBIG;
+	e = depth < DEPTH ? make_folder(to, f) : ERR_TOOBIG;
 	while (e == OK && (d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
@@ -279,7 +293,9 @@ repo_copy_out(struct repo *r, const char *out_root, struct fault *f)
 	if (e == OK && r->timestamp.body == NULL)
 		e = fault_set(f, ERR_STATE, "nothing of %s is public yet", r->feed);
 	if (e == OK)
-		e = file_make_dirs(meta, 0755, f);
+		e = make_folder(feed, f);
+	if (e == OK)
+		e = make_folder(meta, f);
 	if (e == OK)
 		e = check_there(r, meta, f);
 	if (e == OK)

@@ -337,3 +337,18 @@ def test_set_built_and_activated_killed_anywhere(repo, tmp_path, how):
     tried, broken = sweep.sweep(argv, prepare, check, how=how, calls=CALLS, step=STEP)
     assert tried > 5
     assert not broken, "\n".join(broken)
+
+
+def test_what_is_published_is_for_everybody(repo, tmp_path):
+    """Another user than the publisher serves the folder, whatever the publisher's umask."""
+    before = os.umask(0o077)
+    try:
+        repo.run("init", "r")
+        repo.write("set", {"a.hdb": b"one\n", "sub/b.yar": b"two\n"})
+        repo.run("publish", "r", "set", "--out", "public")
+        os.chmod(tmp_path / "r/public/signatures/metadata/timestamp.json", 0o600)
+        repo.run("timestamp", "r", "--out", "public")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "public/signatures").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
