@@ -1,5 +1,6 @@
 """Death and a failing disk at every call that matters: what was there stays whole, the next run is right and
 leaves nothing behind. FETCH_SWEEP_STEP=1 tries every point (minutes); by default every few."""
+import errno
 import os
 import pathlib
 import shutil
@@ -186,6 +187,46 @@ def test_a_full_disk_fails_and_heals(feed, server, tmp_path):
         assert fetcher.run({**config, "disk_floor": 0})["outcome"] in ("updated", "failed")
         subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
         assert fetcher.run(config)["outcome"] == "updated"
+    finally:
+        world.run(["umount", "-l", disk])
+
+
+@pytest.mark.parametrize("left", [0, 3, 7, 12])
+def test_exhausted_inodes_fail_and_heal(feed, server, tmp_path, left):
+    """Bytes are free and names are not: the first document, some documents, or the middle of the set fails."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if world.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=120", "none", disk]).returncode != 0:
+        pytest.skip("no small disk here")
+    try:
+        config = fetcher.set_config(disk / "s", feed.root_file, fetcher.sources(("m", server)), current=1)
+        assert fetcher.run({**config, "current": 0})["outcome"] == "updated"
+        fetcher.activate(disk / "s", 1)
+        feed.publish({**variant(1), "p.pack": feedmaker.pack(PACK)}, packs=("p.pack",))
+        fillers = []
+        try:
+            while True:
+                name = disk / f"filler{len(fillers)}"
+                name.write_bytes(b"")
+                fillers.append(name)
+        except OSError as e:
+            assert e.errno == errno.ENOSPC
+        for name in fillers[:left]:
+            name.unlink()
+        r = fetcher.run(config)
+        assert (r["outcome"], r["exit"], r["errors"][-1]["error"]) == ("failed", 1, "no-space"), r["errors"]
+        assert os.readlink(disk / "s/current") == "sets/1"
+        for name, data in variant(0).items():
+            assert (disk / "s/sets/1" / name).read_bytes() == data
+        if (disk / "s/sets/2").exists():        # only notes about it could not be written
+            assert [(disk / "s/sets/2" / n).read_bytes() for n in variant(1)] == list(variant(1).values())
+        for name in fillers[left:]:
+            name.unlink()
+        assert fetcher.run(config)["outcome"] == "updated"
+        for name, data in variant(1).items():
+            assert (disk / "s/sets/2" / name).read_bytes() == data
     finally:
         world.run(["umount", "-l", disk])
 
