@@ -17,12 +17,14 @@ function stacked(series) {
 	return series.map((s) => s.values.map((v, i) => (sums[i] += v))).reverse();
 }
 
-function options(box, series, format) {
+function options(box, days, series, format) {
+	const last = days.at(-1) / 1000;
+	const span = [Math.min(days[0] / 1000, last - LEAST_DAYS * DAY) - DAY * 0.7, last + DAY * 0.7];
 	const line = { stroke: color("--dim"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
 	const bars = uPlot.paths.bars({ size: [0.7, 28] });
 	return {
 		width: box.clientWidth || 300, height: 190, legend: { show: false }, cursor: { show: false },
-		scales: { x: { time: true, range: (u, min, max) => [Math.min(min, max - LEAST_DAYS * DAY) - DAY * 0.7, max + DAY * 0.7] }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+		scales: { x: { time: true, auto: false, range: () => span }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
 		axes: [
 			{ ...line, values: (u, at) => at.map((s) => new Date(s * 1000).toLocaleDateString(locale(), { day: "numeric", month: "short" })), space: 70 },
 			{ ...line, size: 64, values: (u, at) => at.map(format) },
@@ -39,7 +41,7 @@ export function BarPlot({ label, days, series, format }) {
 		const box = ref.current;
 		if (!series.length || !days.length)
 			return undefined;
-		const opts = options(box, series, format);
+		const opts = options(box, days, series, format);
 		const plot = new uPlot(opts, [days.map((d) => d / 1000), ...stacked(series)], box);
 		const watch = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 190 }));
 		watch.observe(box);
