@@ -88,6 +88,6 @@ function Sessions() {
 export function Account() {
 	const s = session.value;
 	return <Page title={t("My account")}><div class="cards">
-		<Card title={t("User")}><Facts of={[[t("Name"), <Text v={s.user} />], [t("Role"), s.role], [t("Groups"), s.groups.length ? <Text v={s.groups.join(", ")} /> : t("all")], [t("Session ends"), <Time at={s.expires} exact />]]} /></Card>
+		<Card title={t("User")}><Facts of={[[t("Name"), <Text v={s.user} />], [t("Role"), s.role], [t("Groups"), s.groups?.length ? <Text v={s.groups.join(", ")} /> : t("all")], [t("Session ends"), <Time at={s.expires} exact />]]} /></Card>
 		<Totp /><Password /><Keys /></div><Sessions /></Page>;
 }

@@ -56,7 +56,7 @@ export function layout(nodes, links) {
 	};
 }
 
-const setOf = (node) => node.feeds.find((f) => f[0] !== "policies");
+const setOf = (node) => (node.feeds ?? []).find((f) => f[0] !== "policies");
 function toneOf(node, newest) {
 	if (node.kind === "server")
 		return "good";
@@ -120,7 +120,7 @@ function Chosen({ node, counts, onSend }) {
 			node.state && [t("State"), <State of={node.state} />], [t("Heard of"), <Time at={node.seen} />],
 			[t("Clients"), counts ? `${number(counts.count)}, ${t("{n} late", { n: number(counts.outdated) })}` : number(node.clients)],
 			[t("Given in 30 days"), <Bytes n={node.bytes_out} />], [t("Taken in 30 days"), <Bytes n={node.bytes_in} />],
-			...node.feeds.map(([feed, version, at]) => [<Text v={feed} max={40} />, <>{version} · <Time at={at} /></>]),
+			...(node.feeds ?? []).map(([feed, version, at]) => [<Text v={feed} max={40} />, <>{version} · <Time at={at} /></>]),
 		]} />
 	</Card>;
 }

@@ -12,7 +12,7 @@ import { Filter, Search } from "../ui/form.jsx";
 import { Count, VTable } from "../ui/table.jsx";
 import { TaskDialog } from "../ui/taskform.jsx";
 
-const versionOf = (row) => row.feeds.find((f) => f[0] !== "policies")?.[1] ?? 0;
+const versionOf = (row) => (row.feeds ?? []).find((f) => f[0] !== "policies")?.[1] ?? 0;
 const stateWord = (row) => tv(STATES[row.state]?.word ?? row.state);
 const shortText = (v) => visible(String(v).slice(0, 60));
 

@@ -16,14 +16,15 @@ function Freshness({ feed }) {
 }
 
 function Feed({ f }) {
-	const all = f.holders.reduce((n, h) => n + h.computers, 0);
+	const holders = f.holders ?? [];
+	const all = holders.reduce((n, h) => n + h.computers, 0);
 	return <Card title={<Text v={f.feed} max={60} />} actions={<Freshness feed={f} />}>
 		<Facts of={[[t("Version"), f.version ?? "–"], [t("Published"), <Time at={f.published} />], [t("Signed until"), <Time at={f.expires} exact />],
 			[t("Full size"), <Bytes n={f.bytes_set} />], [t("Delta to the newest"), <Bytes n={f.bytes_delta} />],
 			[t("A delta is"), f.bytes_set && f.bytes_delta ? t("{part} of {whole}", { part: bytes(f.bytes_delta), whole: bytes(f.bytes_set) }) : "–"], [t("Files"), f.files]]} />
 		<h3>{t("Who has what")}</h3>
 		<Rows label={t("Who has what")} head={[t("Version"), t("Computers"), ""]} empty={t("No computer has reported a set yet.")}
-			rows={f.holders.map((h) => [h.version, number(h.computers), <progress max={all} value={h.computers} aria-label={t("Share of version {version}", { version: h.version })} />])} />
+			rows={holders.map((h) => [h.version, number(h.computers), <progress max={all} value={h.computers} aria-label={t("Share of version {version}", { version: h.version })} />])} />
 	</Card>;
 }
 

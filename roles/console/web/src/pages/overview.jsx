@@ -29,12 +29,13 @@ function Attention({ list }) {
 		return <p class="calm"><span aria-hidden="true">●</span>{t("Nothing needs your attention.")}</p>;
 	return <ul class="attention">{list.map((a) => {
 		const kind = KINDS[a.kind] ?? { title: a.kind, tone: "warn", to: "/events" };
-		const more = a.count - a.agents.length;
+		const ids = a.agents ?? [];
+		const more = a.count - ids.length;
 		return <li class={kind.tone}>
 			<Badge tone={kind.tone} mark={kind.tone === "bad" ? "▲" : "◆"}>{number(a.count)}</Badge>
 			<div class="what"><strong>{tv(kind.title)}</strong> <Text v={tv(a.text)} max={240} />
-				<div class="hosts">{a.agents.map((id, i) => <a href={`/computers/${encodeURIComponent(id)}`}><Text v={a.hosts[i] || id} max={40} /></a>)}
-					{more > 0 && a.agents.length > 0 && <span>{t("and {n} more", { n: number(more) })}</span>}</div></div>
+				<div class="hosts">{ids.map((id, i) => <a href={`/computers/${encodeURIComponent(id)}`}><Text v={a.hosts?.[i] || id} max={40} /></a>)}
+					{more > 0 && ids.length > 0 && <span>{t("and {n} more", { n: number(more) })}</span>}</div></div>
 			{a.since && <span><Time at={a.since} /></span>}
 			<a class="button small" href={kind.to} aria-label={t("Show: {what}", { what: tv(kind.title) })}>{t("Show")}</a>
 		</li>;

@@ -79,7 +79,7 @@ function Member({ member, doc, onChange, locked }) {
 
 function Difference({ of }) {
 	return <>
-		<p><strong>{tn(of.computers, "It changes one computer.", "It changes {n} computers.")}</strong></p>
+		{of.computers !== undefined && <p><strong>{tn(of.computers, "It changes one computer.", "It changes {n} computers.")}</strong></p>}
 		<Rows label={t("Difference")} head={[t("Member"), t("In force"), t("Then"), t("From")]} empty={t("No effective value changes.")}
 			rows={of.diff.map((d) => [<code><Text v={d.member} max={60} /></code>, <Text v={show(d.before)} max={200} />, <strong><Text v={show(d.after)} max={200} /></strong>, <Text v={d.origin_after} max={60} />])} />
 		{of.unknown?.length > 0 && <div class="note warn">{t("Members that this version does not know are kept: {names}", { names: of.unknown.join(", ").slice(0, 300) })}</div>}

@@ -22,7 +22,7 @@ const columns = () => [
 
 function Signatures({ task }) {
 	return <Rows label={t("Signatures")} head={[t("By"), t("When"), t("Key")]} empty={t("Nobody has signed yet.")}
-		rows={task.signatures.map((s) => [s.console ? t("the console") : <Text v={s.by} max={40} />, <Time at={s.at} exact />, <code>{s.keyid.slice(0, 16)}…</code>])} />;
+		rows={(task.signatures ?? []).map((s) => [s.console ? t("the console") : <Text v={s.by} max={40} />, <Time at={s.at} exact />, <code>{s.keyid.slice(0, 16)}…</code>])} />;
 }
 
 // What is signed is what these bytes decode to, not what another route says of the task.
@@ -50,7 +50,7 @@ function Signing({ task, onSigned }) {
 	const act = useAction(async (key) => post(`/tasks/${encodeURIComponent(task.id)}/signatures`,
 		{ keyid: key.keyid, sig: await sign(key, order.data.value.bytes), format: "raw" }), onSigned);
 	const o = order.data.value;
-	const usable = o ? heldKeys.value.filter((k) => o.keyids.includes(k.keyid) && !task.signatures.some((s) => s.keyid === k.keyid)) : [];
+	const usable = o ? heldKeys.value.filter((k) => o.keyids.includes(k.keyid) && !(task.signatures ?? []).some((s) => s.keyid === k.keyid)) : [];
 	return <Card title={t("Waits for signatures: {have} of {needed}", { have: task.have, needed: task.needed })} class="signing">
 		<Loading of={order} />
 		{o && <><p>{t("This is what you sign, read from the very bytes:")}</p><Order of={o.signed} />

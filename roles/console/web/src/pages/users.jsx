@@ -60,7 +60,7 @@ export function Users() {
 	return <Page title={t("Users")} actions={isAdministrator.value && <button type="button" class="primary" onClick={() => (open.value = null)}>{t("New user…")}</button>}>
 		<Loading of={view} /><ProblemNote problem={act.problem.value} />
 		{view.data.value && <Card><Rows label={t("Users")} head={[t("Name"), t("Role"), t("Groups"), t("State"), t("One-time code"), t("Last log-in"), t("Sessions"), ""]}
-			rows={view.data.value.users.map((u) => [<Text v={u.name} max={64} />, u.role, u.groups.length ? <Text v={u.groups.join(", ")} max={80} /> : t("all"), stateOf(u),
+			rows={view.data.value.users.map((u) => [<Text v={u.name} max={64} />, u.role, u.groups?.length ? <Text v={u.groups.join(", ")} max={80} /> : t("all"), stateOf(u),
 				u.totp ? t("yes") : <Badge tone="warn" mark="◆">{t("no")}</Badge>, <Time at={u.last_login} />, u.sessions, buttons(u)])} /></Card>}
 		{open.value !== undefined && <UserDialog user={open.value} onClose={() => (open.value = undefined)} onDone={done(t("Saved."))} />}
 		{gone.value && <Confirm title={t("Delete {name}?", { name: gone.value.name })} text={t("What the user did stays in the audit log.")} word={t("Delete")} onClose={() => (gone.value = null)}

@@ -68,13 +68,13 @@ export const Good = ({ good }) => (good
 	: <Badge tone="bad" mark="▲">{t("look here")}</Badge>);
 
 export function Page({ title, actions, children, wide }) {
-	return <>
+	return <div class="view">
 		<header class="page-head">
 			<h1 tabIndex={-1}>{title}</h1>
 			{actions && <div class="actions">{actions}</div>}
 		</header>
 		<div class={wide ? "page wide" : "page"}>{children}</div>
-	</>;
+	</div>;
 }
 
 export function Card({ title, actions, children, class: cls = "" }) {

@@ -1,6 +1,6 @@
 // shell.jsx - what surrounds every page: the list of pages, who is logged in, language and theme.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useErrorBoundary } from "preact/hooks";
 import { post } from "../lib/api.js";
 import { language, m, setLanguage, t, tv } from "../lib/i18n.js";
 import { liveState } from "../lib/live.js";
@@ -8,7 +8,7 @@ import { readsUsers, session } from "../lib/session.js";
 import { go, path } from "../lib/route.js";
 import { waitingTasks } from "../lib/waiting.js";
 import { choice } from "./theme.js";
-import { Page } from "./bits.jsx";
+import { Page, ProblemNote } from "./bits.jsx";
 import { Overview } from "../pages/overview.jsx";
 import { Computers } from "../pages/computers.jsx";
 import { Computer } from "../pages/computer.jsx";
@@ -104,6 +104,12 @@ function Side({ entry }) {
 	</div>;
 }
 
+// A page that fails says so in its place; the others go on.
+function Guarded({ View, id }) {
+	const [problem, again] = useErrorBoundary((e) => console.error(e));
+	return problem ? <ProblemNote problem={problem} again={again} /> : <View id={id} />;
+}
+
 export function Shell() {
 	const { entry, View, id } = find(path.value);
 	useKeys();
@@ -117,7 +123,7 @@ export function Shell() {
 			{liveState.value === "lost" && <div class="lost" role="alert">{t("The connection to the console is lost; trying again. What you see may be old.")}</div>}
 			{session.value.role === "administrator" && !session.value.totp && path.value === "/" &&
 				<div class="note warn"><span>{t("Your account has no one-time code yet.")}</span><a class="button small" href="/account">{t("Set it up")}</a></div>}
-			{View ? <View key={path.value} id={id} /> : <Page title={t("There is no such page")}><p><a href="/">{t("Overview")}</a></p></Page>}
+			{View ? <Guarded key={path.value} View={View} id={id} /> : <Page title={t("There is no such page")}><p><a href="/">{t("Overview")}</a></p></Page>}
 		</main>
 	</div>;
 }
