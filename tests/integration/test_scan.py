@@ -161,29 +161,46 @@ def test_names_that_are_no_text(clamd, tree):
     assert "\n" not in d["path"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
-def test_says_what_it_may_not_read(clamd, tmp_path):
+@pytest.fixture(name="closed_tree")
+def _closed_tree(clamd, tmp_path):
+    """Files that user 65534 may not read but for one, and a copy of the program that it may run."""
+    if os.getuid() != 0:
+        pytest.skip("needs root to become somebody else")
     t = tmp_path / "mine"
     (t / "closed").mkdir(parents=True)
-    (t / "closed" / "bad.com").write_bytes(EICAR)
-    (t / "secret").write_bytes(EICAR)
-    (t / "open.com").write_bytes(EICAR)
+    for name, mode in (("closed/bad.com", 0o644), ("secret", 0o600), ("open.com", 0o644)):
+        (t / name).write_bytes(EICAR)
+        os.chmod(t / name, mode)
     for p in [tmp_path] + list(tmp_path.parents)[:-1]:
         if str(p) != "/tmp":
             os.chmod(p, 0o755)
     os.chmod(t, 0o755)
-    os.chmod(t / "open.com", 0o644)
-    os.chmod(t / "secret", 0o600)
     os.chmod(t / "closed", 0o700)
     os.chmod(clamd.socket, 0o666)
     os.chmod(clamd.folder, 0o755)
     shutil.copy(os.path.join(BIN, "atalaia-scan"), tmp_path)
-    s = Scan({"paths": [str(t)], "engine": {"type": "clamd", "socket": clamd.socket}}, 65534,
-             folder=tmp_path)
+    return t
+
+
+def test_says_what_it_may_not_read(clamd, closed_tree):
+    s = Scan({"paths": [str(closed_tree)], "engine": {"type": "clamd", "socket": clamd.socket}}, 65534,
+             folder=closed_tree.parent)
     r = s.result()
     assert r["outcome"] == "done" and r["found"] == 1 and r["unreadable"] == 2
     assert sorted((os.path.basename(m["path"]), m["error"]) for m in s.of("unreadable")) == [
         ("closed", "denied"), ("secret", "denied")]
+
+
+def test_with_the_capability_it_reads_what_others_may_not_and_stays_confined(clamd, closed_tree):
+    program = closed_tree.parent / "atalaia-scan"
+    if shutil.which("setcap", path="/usr/sbin:/sbin:/usr/bin") is None or subprocess.run(
+            ["/usr/sbin/setcap", "cap_dac_read_search=ep", program], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file capabilities here")
+    s = Scan({"paths": [str(closed_tree)], "engine": {"type": "clamd", "socket": clamd.socket}}, 65534,
+             env={"ATALAIA_SCAN_PROBE": "1"}, folder=closed_tree.parent)
+    r = s.result()
+    assert r["outcome"] == "done" and r["found"] == 3 and r["unreadable"] == 0, (r, s.log)
+    assert any("broken=none thread=pool" in x for x in s.log), s.log
 
 
 def test_stays_on_its_mount(clamd, tree):
