@@ -138,8 +138,15 @@ repo_make_delta(struct repo *r, struct repo_entries *l, const char *name, const 
 
 /* ---- full copies ---- */
 
+/* A full copy is the longest step of a publication: how far it is is told. */
+struct compressing {
+	const struct repo_publish *how;
+	const char *name;
+	uint64_t done, total;
+};
+
 static enum err
-compress_fd(int in, int out, int level)
+compress_fd(int in, int out, struct compressing *c)
 {
 	size_t in_size = ZSTD_CStreamInSize(), out_size = ZSTD_CStreamOutSize(), left = 0;
 	uint8_t *a = malloc(in_size), *b = malloc(out_size);
@@ -147,7 +154,8 @@ compress_fd(int in, int out, int level)
 	ssize_t n = 1;
 	enum err e = a != NULL && b != NULL && z != NULL ? OK : ERR_NOMEM;
 
-	if (e == OK && (ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level)) ||
+	if (e == OK && (ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel,
+			     c->how->full_level)) ||
 	    ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, LIMIT_DELTA_WINDOW_LOG))))
 		e = ERR_INVAL;
 	while (e == OK && n > 0) {
@@ -166,6 +174,9 @@ compress_fd(int in, int out, int level)
 			    ZSTD_compressStream2(z, &ob, &ib, n > 0 ? ZSTD_e_continue : ZSTD_e_end);
 			e = ZSTD_isError(left) ? ERR_NOMEM : file_write_all(out, b, ob.pos);
 		} while (e == OK && (ib.pos < ib.size || (n == 0 && left > 0)));
+		c->done += (uint64_t)n;
+		if (c->done < c->total)
+			tell(c->how, "full", c->name, c->done, c->total);
 	}
 	ZSTD_freeCCtx(z);
 	free(a);
@@ -174,7 +185,7 @@ compress_fd(int in, int out, int level)
 }
 
 static enum err
-compress_file(const char *from, const char *to, int level, struct fault *f)
+compress_file(const char *from, const char *to, struct compressing *c, struct fault *f)
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC), out;
 	enum err e;
@@ -187,7 +198,7 @@ compress_file(const char *from, const char *to, int level, struct fault *f)
 		(void)close(in);
 		return e;
 	}
-	e = compress_fd(in, out, level);
+	e = compress_fd(in, out, c);
 	if (close(out) != 0 && e == OK)
 		e = err_from_errno(errno);
 	(void)close(in);
@@ -198,6 +209,7 @@ enum err
 repo_make_full(struct repo *r, struct repo_entries *l, const char *name,
     const struct repo_publish *how, struct repo_report *report, struct fault *f)
 {
+	struct compressing c = { how, name, 0, 0 };
 	char from[REPO_PATH], tmp[REPO_PATH], path[REPO_PATH];
 	struct repo_entry *x = repo_entry_find(l, name);
 	uint64_t size = 0;
@@ -210,9 +222,10 @@ repo_make_full(struct repo *r, struct repo_entries *l, const char *name,
 	e = repo_target_path(r, from, name, x->sha256, f);
 	if (e == OK)
 		e = repo_join(tmp, r->dir, "staged/full.tmp", f);
+	c.total = x->length;
 	tell(how, "full", name, 0, x->length);
 	if (e == OK)
-		e = compress_file(from, tmp, how->full_level, f);
+		e = compress_file(from, tmp, &c, f);
 	if (e == OK)
 		e = file_size(tmp, &size);
 	tell(how, "full", name, x->length, x->length);

@@ -33,14 +33,19 @@ size_text(char out[32], uint64_t bytes)
 	return out;
 }
 
+#define BAR 30
+
 static void
 on_progress(void *arg, const char *what, const char *name, uint64_t done, uint64_t total)
 {
+	static const char hashes[] = "##############################";
+	int part = total == 0 ? 0 : (int)((double)done / (double)total * BAR);
 	char size[32];
 
 	(void)arg;
 	if (done < total)
-		fprintf(stderr, "\r\033[K%s %s (%s) ...", what, name, size_text(size, total));
+		fprintf(stderr, "\r\033[K%-5s [%.*s%*s] %s of %s", what, part, hashes, BAR - part,
+		    "", name, size_text(size, total));
 	else
 		fputs("\r\033[K", stderr);
 	(void)fflush(stderr);
@@ -121,8 +126,8 @@ print_text(const struct repo *r, const struct repo_report *p)
 }
 
 enum err
-finish_publish(struct repo *r, const struct args *a, const struct repo_report *report,
-    struct fault *f)
+finish_publish(
+    struct repo *r, const struct args *a, const struct repo_report *report, struct fault *f)
 {
 	const char *out = args_get(a, "out");
 	enum err e = OK;
@@ -156,8 +161,8 @@ set_engine(struct repo *r, const struct args *a, struct fault *f)
 }
 
 static enum err
-publish_folder(const struct args *a, const char *folder, bool clamav, const char *passphrase,
-    struct fault *f)
+publish_folder(
+    const struct args *a, const char *folder, bool clamav, const char *passphrase, struct fault *f)
 {
 	struct repo_publish how;
 	struct repo_report report;
@@ -321,8 +326,8 @@ verb_add(const struct args *a, const char *passphrase, struct fault *f)
 	if (e == OK)
 		e = role != NULL ? put_in_role(r, a, role, f) : put_words(r, a, f);
 	if (e == OK)
-		e = role != NULL ? repo_publish_staged(r, &report, f) :
-		    repo_publish(r, &how, &report, f);
+		e = role != NULL ? repo_publish_staged(r, &report, f)
+				 : repo_publish(r, &how, &report, f);
 	if (e == OK)
 		e = finish_publish(r, a, &report, f);
 	repo_close(r);

@@ -208,6 +208,21 @@ def test_what_had_its_time_leaves_the_published_folder_too(repo, tmp_path):
     assert repo.json("verify", "public/signatures")["version"] == 7
 
 
+def test_a_terminal_sees_a_progress_bar_and_a_pipe_does_not(repo, tmp_path):
+    repo.run("init", "r")
+    repo.write("set", {"a.hdb": lines(20000)})
+    assert repo.run("publish", "r", "set").stderr == ""
+    repo.write("set", {"a.hdb": lines(30000)})
+    ours, theirs = os.openpty()
+    done = subprocess.run([repo.program, "publish", "r", "set"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs,
+                          timeout=60, check=True)
+    os.close(theirs)
+    seen = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "\r" in seen and "a.hdb" in seen and "#" in seen
+    assert b"\r" not in done.stdout
+
+
 def test_the_timestamp_is_signed_again_as_a_service(repo, tmp_path):
     """--every: again and again; a failure is said and tried again; a signal ends it."""
     repo.run("init", "r")
