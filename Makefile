@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-day fuzz torture lab load sanitize sanitize-sample deb deb-test rpm web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load sanitize sanitize-sample deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -78,6 +78,7 @@ help:
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make bench-day  what a day costs the line of a branch, as a share of a 200 MB set'
 	@echo 'make bench-console  a thousand agents on one console (BENCH_ARGS=--agents N)'
+	@echo 'make bench-web  ten thousand computers and fifty browsers on the web console'
 	@echo 'make bench-delta  deltas beside diff, zstd, xdelta3, bsdiff, zsync, casync (BENCH_ARGS=--quick)'
 	@echo 'make load       300 FTP and 300 HTTP readers and 5,000 long-polls for a minute while five versions are published'
 	@echo 'make lab        three hosts in network namespaces on a bad line (root)'
@@ -238,6 +239,9 @@ bench-mirror: deps
 	@$(PYTHON) tests/bench/mirror.py build/release/atalaia-update-agent $(BENCH_ARGS)
 bench:
 	@tests/bench/run.sh $(BENCH_ARGS)
+bench-web: deps
+	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-console
+	@ATALAIA_BIN=build/release $(PYTHON) tests/bench/web_load.py $(BENCH_ARGS)
 bench-console: deps
 	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-console
 	@ATALAIA_BIN=build/release $(PYTHON) tests/bench/console_fleet.py $(BENCH_ARGS)

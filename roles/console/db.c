@@ -84,6 +84,7 @@ static const char schema_2[] =
     " WITHOUT ROWID;"
     "CREATE TABLE spread(day INTEGER NOT NULL, feed TEXT NOT NULL, version INTEGER NOT NULL,"
     " computers INTEGER NOT NULL, PRIMARY KEY(day, feed, version)) WITHOUT ROWID;"
+    "CREATE INDEX sets_feed ON sets(feed, version);"
     "CREATE INDEX events_class ON events(class);"
     "CREATE TABLE set_sizes(feed TEXT PRIMARY KEY, full INTEGER NOT NULL) WITHOUT ROWID;";
 

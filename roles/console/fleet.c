@@ -28,8 +28,10 @@ enum err
 fleet_newest(struct db *db, struct fleet_newest *out)
 {
 	struct sql_stmt *s = db_prepare(db,
-	    "SELECT feed, max(version) FROM (SELECT feed, version FROM sets UNION ALL SELECT feed,"
-	    " version FROM mirrors) WHERE feed <> 'policies' GROUP BY feed ORDER BY feed");
+	    "SELECT feed, max(v) FROM (SELECT feed, max(version) AS v FROM sets GROUP BY feed "
+	    "UNION ALL"
+	    " SELECT feed, max(version) FROM mirrors GROUP BY feed) WHERE feed <> 'policies'"
+	    " GROUP BY feed ORDER BY feed");
 	enum err e = db_bind(s, "");
 
 	out->n = 0;

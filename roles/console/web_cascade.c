@@ -229,11 +229,10 @@ static enum err
 put_lag(struct cascade *x)
 {
 	struct sql_stmt *s = db_prepare(x->db,
-	    "SELECT node, count(DISTINCT agent), count(DISTINCT CASE WHEN version < newest THEN "
-	    "agent"
-	    " END) FROM (SELECT m.agent AS agent, m.version AS version, " NODE " AS node,"
-	    " (SELECT max(version) FROM sets n WHERE n.feed = m.feed) AS newest FROM sets m"
-	    " WHERE m.feed <> 'policies' AND m.mirror <> '') GROUP BY node");
+	    "SELECT k.node, count(DISTINCT m.agent), count(DISTINCT CASE WHEN m.version < w.newest"
+	    " THEN m.agent END) FROM sets m JOIN mirror_nodes k ON k.mirror = m.mirror JOIN"
+	    " (SELECT feed, max(version) AS newest FROM sets GROUP BY feed) w ON w.feed = m.feed"
+	    " WHERE m.feed <> 'policies' GROUP BY k.node");
 	struct buf *out = &x->call->out;
 	const char *comma = "";
 	enum err e = db_bind(s, "");

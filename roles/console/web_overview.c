@@ -100,8 +100,33 @@ put_states(struct buf *out, const struct overview *o)
 	    o->states[FLEET_REVOKED]);
 }
 
+/* Tasks that somebody has to sign. */
 static enum err
-put_attention(struct buf *out, const struct overview *o)
+put_waiting(struct buf *out, struct db *db, const char *scope, const char *comma)
+{
+	struct sql_stmt *s = db_prepare(db,
+	    "SELECT count(*), min(created) FROM waiting WHERE canceled IS NULL AND expires > ?1 AND"
+	    " (?2 IS NULL OR target IN (SELECT 'group:' || value FROM json_each(?2)) OR target IN"
+	    " (SELECT agent FROM agents WHERE grp IN (SELECT value FROM json_each(?2))))");
+	char when[CLOCK_TEXT];
+	enum err e = db_bind(s, "it", clock_wall_ms(), scope);
+
+	if (e == OK)
+		e = db_step(s);
+	if (e == OK && sql_i64(s, 0) > 0) {
+		clock_format(when, sql_i64(s, 1));
+		e = buf_printf(out,
+		    "%s{\"kind\":\"waiting-signature\",\"count\":%" PRId64
+		    ",\"text\":\"a task waits for a signature\",\"since\":\"%s\","
+		    "\"agents\":[],\"hosts\":[]}",
+		    comma, sql_i64(s, 0), when);
+	}
+	db_end(s);
+	return e;
+}
+
+static enum err
+put_attention(struct buf *out, struct db *db, const char *scope, const struct overview *o)
 {
 	const char *comma = "";
 	char when[CLOCK_TEXT];
@@ -131,6 +156,8 @@ put_attention(struct buf *out, const struct overview *o)
 			e = buf_puts(out, "]}");
 		comma = ",";
 	}
+	if (e == OK)
+		e = put_waiting(out, db, scope, comma);
 	return e == OK ? buf_puts(out, "]") : e;
 }
 
@@ -250,7 +277,7 @@ work_overview(struct call *call, struct db *db)
 	if (e == OK)
 		e = put_bytes(call, db, first);
 	if (e == OK)
-		e = put_attention(&call->out, o);
+		e = put_attention(&call->out, db, scope, o);
 	return e == OK ? buf_puts(&call->out, "}") : e;
 }
 

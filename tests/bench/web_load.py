@@ -40,17 +40,17 @@ def fill(path, n):
     db.close()
 
 
-def measure(web, path, runs=15):
-    """Milliseconds of whole requests on one kept connection."""
+def measure(web, path, pid, runs=20):
+    """Milliseconds of whole requests on one kept connection, and of the server's CPU for one."""
     c = web.connect()
-    times = []
+    times, cpu = [], cpu_and_memory(pid)[0]
     for _ in range(runs):
         start = time.perf_counter()
         c.request("GET", f"/api/v1{path}", headers={"Cookie": f"__Host-atalaia={web.cookie}"})
         size = len(c.getresponse().read())
         times.append((time.perf_counter() - start) * 1000)
     c.close()
-    return sorted(times), size
+    return sorted(times), (cpu_and_memory(pid)[0] - cpu) * 1000 / runs, size
 
 
 class Browser:
@@ -113,10 +113,11 @@ def main():
                 webs.append(webclient.logged_in(console, f"load-{i}", "auditor"))
             slow = False
             for path in ("/computers", "/overview", "/cascade", "/groups", "/events?last=1&limit=200"):
-                times, size = measure(webs[0], path)
+                times, cpu, size = measure(webs[0], path, console.process.process.pid)
                 middle = statistics.median(times)
-                slow |= path == "/computers" and middle > LIMIT_MS
-                print(f"{path:28} median {middle:6.1f} ms  worst {times[-1]:6.1f} ms  {size / 1024:8.0f} KiB")
+                slow |= path == "/computers" and cpu > LIMIT_MS  # other work on the machine is not ours
+                print(f"{path:28} server's CPU {cpu:6.1f} ms  until read here: median {middle:6.1f} ms, "
+                      f"worst {times[-1]:6.1f} ms  {size / 1024:6.0f} KiB")
             agent = cc.Agent(console, console.token(), "sender", "m1")
             everybody, sent, took, cpu, memory = asyncio.run(
                 tail(console, webs, agent, a.rate, a.seconds, a.browsers, console.process.process.pid))

@@ -98,6 +98,7 @@ def test_a_task_waits_for_the_second_signature(console, admin, operator, agents,
     sent = operator.post("/tasks", {"target": agents[0].id, **ROLE})
     assert sent.status == 202 and (sent.body["state"], sent.body["have"], sent.body["needed"]) == ("waiting", 1, 2)
     task = sent.body["id"]
+    assert admin.get("/overview").body["attention"][-1]["kind"] == "waiting-signature"
     agents[0].pull()  # what earlier tests sent
     assert agents[0].pull()[0] == 204
     assert task in [t["id"] for t in admin.get("/tasks").body["tasks"] if t["state"] == "waiting"]
