@@ -92,6 +92,7 @@ policy_in_force(void *ctx)
 	if (a->pull != NULL)
 		task_pull_authority(a->pull);
 	policies_to_events(a);
+	policies_to_engine(a);
 	updates_policy_changed(a->updates);
 	role_policy_changed(a->role);
 	tamper_look_now(a->tamper);
@@ -280,6 +281,7 @@ start_parts(struct frame *fr)
 
 	policies_watch(a->policies, policy_in_force, a);
 	policies_to_events(a);
+	policies_to_engine(a);
 	say_ready(fr);
 	report_started(a);
 	role_start(a->role);

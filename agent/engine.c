@@ -435,6 +435,18 @@ engine_current_set(const struct engine *e)
 	return e->current;
 }
 
+void
+engine_apply(struct engine *e, enum gate_mode gate, uint64_t memory_limit, uint64_t deadline_ms)
+{
+	if (e->o.gate != gate || e->o.memory_limit != memory_limit ||
+	    e->o.deadline_ms != deadline_ms)
+		log_info("engine.options", "gate=%d memory_limit=%llu deadline_ms=%llu", gate,
+		    (unsigned long long)memory_limit, (unsigned long long)deadline_ms);
+	e->o.gate = gate;
+	e->o.memory_limit = memory_limit;
+	e->o.deadline_ms = deadline_ms;
+}
+
 const struct engine_options *
 engine_settings(const struct engine *e)
 {

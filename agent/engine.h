@@ -35,6 +35,9 @@ struct engine_options {
 /* Options are copied. Works with an engine that is down: it is watched. ERR_INVAL: options. */
 MUST_CHECK enum err engine_open(
     struct engine **out, const struct engine_options *o, struct fault *f);
+/* Policy: what may change while it runs; the next job follows. */
+void engine_apply(
+    struct engine *e, enum gate_mode gate, uint64_t memory_limit, uint64_t deadline_ms);
 /* Cancels jobs (done gets ERR_CANCELED), then calls closed. */
 void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx);
 

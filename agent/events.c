@@ -211,6 +211,10 @@ events_emit(struct events *ev, enum event_class class, const char *type, cJSON *
 	struct buf body;
 	enum err e;
 
+	if (class == EVENT_TELEMETRY && ev->no_telemetry) {
+		cJSON_Delete(data);
+		return;
+	}
 	buf_init(&body, LIMIT_EVENT_BYTES);
 	e = data == NULL ? ERR_NOMEM : make_body(&body, class, type, data);
 	if (e == OK)
@@ -460,6 +464,12 @@ events_console(struct events *ev, struct httpc *console, const char *url)
 	if (ev->collector)
 		return OK;
 	return uplink_target(ev->uplink, console, UPLINK_CONSOLE, url, NULL);
+}
+
+void
+events_keep_telemetry(struct events *ev, bool keep)
+{
+	ev->no_telemetry = !keep;
 }
 
 enum err

@@ -62,6 +62,8 @@ void events_emit(struct events *ev, enum event_class class, const char *type, cJ
 /* The class that a type of ours belongs to: detection, task/update, else telemetry. */
 enum event_class events_class_of(const char *type);
 
+/* Policy: whether events_emit takes telemetry; what programs post is always taken. */
+void events_keep_telemetry(struct events *ev, bool keep);
 /* Policy: new quotas and detection uids, live. NULL keeps. */
 MUST_CHECK enum err events_apply(struct events *ev, const uint64_t quota[EVENT_CLASSES],
     const char *detection_uids, struct fault *f);

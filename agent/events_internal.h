@@ -17,6 +17,7 @@ struct events {
 	struct httpd *httpd;
 	struct uplink *uplink;
 	struct http_route routes[EVENTS_ROUTES];
+	bool no_telemetry; /* policy: own telemetry is not raised */
 	void *owner;
 	uint16_t port;
 	struct intake_uids uids;

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine.h"
 #include "events.h"
 #include "identity.h"
 #include "os/file.h"
@@ -355,6 +356,47 @@ policies_to_events(struct agent *a)
 		    text_size(i->valuestring, strlen(i->valuestring), &size) == OK)
 			quota[k] = size;
 	}
+	if (a->events != NULL)
+		events_keep_telemetry(a->events,
+		    !cJSON_IsFalse(
+			json_get(policy_value(policies_effective(a->policies), "events.classes"),
+			    "telemetry")));
 	if (a->events != NULL && events_apply(a->events, quota, NULL, &f) != OK)
 		log_warn("policy.quotas", "why=%s", log_q(fault_text(&f)));
+}
+
+void
+policies_to_engine(struct agent *a)
+{
+	static const char *const gates[] = {
+		[GATE_AUTO] = "auto", [GATE_ON] = "on", [GATE_OFF] = "off"
+	};
+	const struct agent_conf *c = a->conf;
+	const cJSON *table = policy_value(policies_effective(a->policies), "engine"), *i;
+	enum gate_mode gate = (enum gate_mode)c->gate;
+	uint64_t memory = c->engine_memory, deadline = c->engine_deadline;
+
+	cJSON_ArrayForEach(i, table)
+	{
+		const char *s = cJSON_IsString(i) ? i->valuestring : "";
+		enum err e = OK;
+
+		if (strcmp(i->string, "gate") == 0) {
+			for (size_t g = 0; g < sizeof gates / sizeof gates[0]; g++)
+				if (strcmp(gates[g], s) == 0)
+					gate = (enum gate_mode)g;
+		} else if (strcmp(i->string, "memory_limit") == 0) {
+			e = text_size(s, strlen(s), &memory);
+		} else if (strcmp(i->string, "deadline") == 0) {
+			e = text_duration_ms(s, strlen(s), &deadline);
+		} else {
+			log_warn("policy.ignored",
+			    "member=engine.%s why=only-the-PC's-own-file-sets-it",
+			    log_q(i->string));
+		}
+		if (e != OK)
+			log_warn("policy.ignored", "member=engine.%s", log_q(i->string));
+	}
+	if (a->engine != NULL)
+		engine_apply(a->engine, gate, memory, deadline < 1000 ? 1000 : deadline);
 }

@@ -24,8 +24,10 @@ void policies_apply(struct policies *p, const char *set,
 const struct authority *policies_authority(const struct policies *p); /* NULL: none verified */
 const struct policy *policies_effective(const struct policies *p);    /* NULL: built-in defaults */
 
-/* Event quotas of the policy in force, to the spool. */
+/* Event quotas and classes of the policy in force, to the spool. */
 void policies_to_events(struct agent *a);
+/* Options of the engine: those of agent.conf where the policy says nothing. */
+void policies_to_engine(struct agent *a);
 
 /* changed is called after a new authority or policy came into force. One watcher. */
 void policies_watch(struct policies *p, void (*changed)(void *ctx), void *ctx);

@@ -186,10 +186,39 @@ check_sources(const struct policy_member *m, const cJSON *v, struct fault *f)
 	return OK;
 }
 
+/* What is known inside tables; other names are kept for newer agents. */
+static const struct policy_member table_members[] = {
+	{ "engine.gate", POLICY_CHOICE, NULL, "auto on off", NULL },
+	{ "engine.deadline", POLICY_DURATION, NULL, NULL, NULL },
+	{ "engine.memory_limit", POLICY_SIZE, NULL, NULL, NULL },
+	{ "events.classes.detection", POLICY_BOOL, NULL, NULL, NULL },
+	{ "events.classes.task", POLICY_BOOL, NULL, NULL, NULL },
+	{ "events.classes.telemetry", POLICY_BOOL, NULL, NULL, NULL },
+	{ "events.quotas.detection", POLICY_SIZE, NULL, NULL, NULL },
+	{ "events.quotas.task", POLICY_SIZE, NULL, NULL, NULL },
+	{ "events.quotas.telemetry", POLICY_SIZE, NULL, NULL, NULL },
+};
+
+static enum err
+check_known(const struct policy_member *m, const cJSON *item, struct fault *f)
+{
+	size_t n = strlen(m->path);
+
+	for (size_t i = 0; i < sizeof(table_members) / sizeof(table_members[0]); i++) {
+		const struct policy_member *k = &table_members[i];
+
+		if (strncmp(k->path, m->path, n) == 0 && k->path[n] == '.' &&
+		    strcmp(k->path + n + 1, item->string) == 0)
+			return policy_check_value(k, item, f);
+	}
+	return OK;
+}
+
 static enum err
 check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
 {
 	const cJSON *item;
+	enum err e = OK;
 
 	if (!cJSON_IsObject(v))
 		return must_be(m, f, "an object");
@@ -199,6 +228,14 @@ check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
 			return fault_set(f, ERR_INVAL,
 			    "member '%s.%s' must be a string, a number, true or false", m->path,
 			    item->string);
+		e = check_known(m, item, f);
+		if (e == OK && strcmp(m->path, "events.classes") == 0 && cJSON_IsFalse(item) &&
+		    strcmp(item->string, "telemetry") != 0)
+			e = fault_set(f, ERR_INVAL,
+			    "member '%s.%s' cannot be false: only telemetry can be left out",
+			    m->path, item->string);
+		if (e != OK)
+			return e;
 	}
 	return OK;
 }

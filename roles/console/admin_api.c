@@ -3,16 +3,19 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/pki.h"
+#include "os/machine.h"
 #include "proto/authority.h"
 #include "proto/policy.h"
 #include "push.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define LIMIT_ADMIN_JSON 1500000 /* a token request may carry a root.json */
 #define LIMIT_ROLE_DOCUMENT 2000000
 
 const struct http_route admin_routes[] = {
+	{ "GET", "/metrics", 0, 0, admin_metrics },
 	{ "GET", "/v1/status", 0, 0, admin_status },
 	{ "GET", "/v1/agents", 0, 0, admin_agents },
 	{ "POST", "/v1/agents/{}/revoke", 0, LIMIT_ADMIN_JSON, admin_agent_revoke },
@@ -82,6 +85,65 @@ fill_status(struct console *c, cJSON *o)
 	if (e == OK)
 		e = json_add_u64(o, "revoked", revoked_count(c->revoked));
 	return e;
+}
+
+static enum err
+metric(struct buf *b, const char *name, const char *type, const char *help, uint64_t value)
+{
+	return buf_printf(b,
+	    "# TYPE atalaia_console_%s %s\n# HELP atalaia_console_%s %s\n"
+	    "atalaia_console_%s%s %" PRIu64 "\n",
+	    name, type, name, help, name, strcmp(type, "counter") == 0 ? "_total" : "", value);
+}
+
+/* OpenMetrics 1.0 text. */
+static enum err
+write_metrics(struct console *c, struct buf *b)
+{
+	struct httpd_stats s = httpd_stats(c->agents);
+	uv_rusage_t use = { 0 };
+	enum err e = uv_getrusage(&use) == 0 ? OK : ERR_IO;
+
+	if (e == OK)
+		e = metric(b, "connections", "gauge", "Open connections of agents", s.connections);
+	if (e == OK)
+		e = metric(b, "requests", "counter", "Requests of agents", s.requests);
+	if (e == OK)
+		e = metric(b, "handshakes_failed", "counter", "TLS handshakes that failed",
+		    s.handshakes_failed);
+	if (e == OK)
+		e = metric(b, "waiters", "gauge", "Held requests", waiters_count(c->waiters));
+	if (e == OK)
+		e = metric(
+		    b, "pushes", "gauge", "Tasks on their way to agents", push_pending(c->push));
+	if (e == OK)
+		e = metric(
+		    b, "jobs", "gauge", "Jobs that wait for the database", c->db_work.queued);
+	if (e == OK)
+		e = metric(b, "revoked_agents", "gauge", "Agents that are refused",
+		    revoked_count(c->revoked));
+	if (e == OK)
+		e = metric(b, "resident_memory_bytes", "gauge", "Resident memory of this process",
+		    machine_own_memory());
+	if (e == OK)
+		e = metric(b, "cpu_milliseconds", "counter", "CPU time of this process",
+		    ((uint64_t)use.ru_utime.tv_sec + (uint64_t)use.ru_stime.tv_sec) * 1000 +
+			((uint64_t)use.ru_utime.tv_usec + (uint64_t)use.ru_stime.tv_usec) / 1000);
+	return e == OK ? buf_puts(b, "# EOF\n") : e;
+}
+
+void
+admin_metrics(struct http_req *req, void *ctx)
+{
+	struct buf b;
+
+	buf_init(&b, 16384);
+	if (write_metrics(ctx, &b) != OK)
+		http_problem(req, 503, "busy", "memory ran out");
+	else
+		http_reply(req, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8",
+		    b.data, b.len);
+	buf_free(&b);
 }
 
 void

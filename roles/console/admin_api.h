@@ -19,6 +19,7 @@ extern const struct http_route admin_routes[];
 extern const size_t admin_route_count;
 
 void admin_status(struct http_req *req, void *ctx);
+void admin_metrics(struct http_req *req, void *ctx);
 /* Bearer token of every request; answers 401 without it. ctx is the console. */
 bool admin_gate(struct http_req *req, void *ctx);
 

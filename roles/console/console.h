@@ -43,7 +43,8 @@ struct console {
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick, alive;
 	uv_signal_t sigterm, sigint, sighup;
-	uint64_t next_expire, next_prune, next_feed, next_identity; /* monotonic, of upkeep.h */
+	uint64_t next_expire, next_prune, next_feed, next_identity,
+	    next_collected; /* monotonic, of upkeep.h */
 	bool stopping;
 	int open_parts; /* what must close before the loop ends */
 };

@@ -17,6 +17,7 @@ struct options {
 	uint64_t web_idle, web_life, web_lock;
 	char *source_name, *source_host;
 	uint16_t source_ftp, source_http, source_version;
+	uint64_t tasks_keep, collected_keep;
 	uint64_t events_keep, task_life, token_life, push_timeout;
 	uint32_t push_parallel, handshakes_per_second, connections_per_address;
 };

@@ -79,6 +79,8 @@ MUST_CHECK enum err store_delivery_add(
     struct db *db, const char *task, const char *agent, int64_t now);
 /* Milliseconds until a task that was offered and not taken may be offered again; UINT64_MAX: none.
  */
+/* Forgets at most `limit` tasks that were made and expired before, with what became of them. */
+MUST_CHECK enum err store_tasks_prune(struct db *db, int64_t before, uint64_t limit);
 MUST_CHECK enum err store_next_offer(
     struct db *db, const char *agent, int64_t now, uint64_t *wait_ms);
 /* {"tasks":[..],"cancel":[..]} for this agent into out; nothing appended when there is nothing.

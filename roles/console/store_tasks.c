@@ -214,6 +214,21 @@ store_tasks_expire(struct db *db, int64_t now)
 	    "i", now);
 }
 
+enum err
+store_tasks_prune(struct db *db, int64_t before, uint64_t limit)
+{
+#define OLD "(SELECT id FROM tasks WHERE created < ?1 AND expires < ?1 ORDER BY created LIMIT ?2)"
+	static const char *const steps[] = { "DELETE FROM deliveries WHERE task IN " OLD,
+		"DELETE FROM task_people WHERE task IN " OLD,
+		"DELETE FROM tasks WHERE id IN " OLD };
+#undef OLD
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < sizeof(steps) / sizeof(steps[0]); i++)
+		e = db_run(db, steps[i], "ii", before, (int64_t)limit);
+	return e;
+}
+
 static enum err
 add_column(cJSON *o, const char *name, struct sql_stmt *s, int column)
 {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "collected.h"
 #include "facts.h"
 #include "feed.h"
 #include "identity.h"
@@ -14,7 +15,9 @@
 #define EXPIRE_EVERY_MS 2000
 #define PRUNE_EVERY_MS 60000
 #define PRUNE_ROWS 5000 /* a bite that keeps the queue responsive */
+#define PRUNE_TASKS 20	/* each may have thousands of deliveries */
 #define FEED_EVERY_MS 600000
+#define COLLECTED_EVERY_MS 600000
 #define IDENTITY_EVERY_MS 3600000
 
 struct duty {
@@ -37,11 +40,22 @@ static enum err
 run_prune(struct job *job, void *ctx)
 {
 	struct duty *d = (struct duty *)job;
-
-	int64_t before = clock_wall_ms() - (int64_t)d->c->o->events_keep;
+	int64_t now = clock_wall_ms(), before = now - (int64_t)d->c->o->events_keep;
 	enum err e = facts_prune(ctx, before);
 
-	return e == OK ? store_events_prune(ctx, before, PRUNE_ROWS) : e;
+	if (e == OK)
+		e = store_events_prune(ctx, before, PRUNE_ROWS);
+	return e == OK ? store_tasks_prune(ctx, now - (int64_t)d->c->o->tasks_keep, PRUNE_TASKS)
+		       : e;
+}
+
+static enum err
+run_collected(struct job *job, void *ctx)
+{
+	struct duty *d = (struct duty *)job;
+
+	(void)ctx;
+	return collected_prune(d->c->o, clock_wall_ms() - (int64_t)d->c->o->collected_keep);
 }
 
 static enum err
@@ -126,6 +140,8 @@ upkeep_tick(struct console *c, uint64_t now_ms)
 		add(c, &c->db_work, run_expire);
 	if (due(&c->next_prune, now_ms, PRUNE_EVERY_MS))
 		add(c, &c->db_work, run_prune);
+	if (due(&c->next_collected, now_ms, COLLECTED_EVERY_MS))
+		add(c, &c->file_work, run_collected);
 	if (due(&c->next_feed, now_ms, FEED_EVERY_MS))
 		add(c, &c->feed_work, run_feed);
 	if (due(&c->next_identity, now_ms, IDENTITY_EVERY_MS))

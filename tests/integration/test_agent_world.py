@@ -363,6 +363,52 @@ def test_a_group_overrides_and_is_applied_live(world):
     wait_for(seen, 20, "the group's value in force")
 
 
+def test_engine_and_event_classes_of_a_policy_are_applied_live(world):
+    host = world.workstation
+
+    def started():
+        return len([e for e in world.events("--agent", host.agent_id) if e["type"] == "org.atalaia.agent.started"])
+
+    def restart():
+        host.agent.stop()
+        world.start_agent(host)
+
+    refused = world.server.write("wrong.json", json.dumps({"events": {"classes": {"detection": False}}}))
+    done = world.console_run("policy", "set", "default.json", refused, check=False)
+    assert done.returncode == 1 and "events.classes.detection" in done.stderr
+    refused = world.server.write("wrong.json", json.dumps({"engine": {"deadline": "soon"}}))
+    done = world.console_run("policy", "set", "default.json", refused, check=False)
+    assert done.returncode == 1 and "engine.deadline" in done.stderr
+    restart()
+    wait_for(lambda: started() > 0, 30, "agent.started")
+    before = started()
+    world.set_policy("default.json", {**policy(), "events": {"classes": {"telemetry": False}},
+                                      "engine": {"deadline": "77s", "command_scan": "/bin/true"}})
+    wait_for(lambda: any("engine.options" in x and "deadline_ms=77000" in x for x in host.agent.err), 40,
+             "the engine's options")
+    assert any("policy.ignored" in x and "engine.command_scan" in x for x in host.agent.err)
+    restart()                                   # says nothing of it
+    world.set_policy("default.json", policy())
+    wait_for(lambda: any("engine.options" in x and "deadline_ms=300000" in x for x in host.agent.err), 40,
+             "the engine's own options again")
+    restart()
+    wait_for(lambda: started() > before, 30, "agent.started")
+    assert started() == before + 1
+
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+@pytest.mark.parametrize("shift", ["-6y", "+6y"])
+def test_a_clock_that_is_off_by_years_is_named_at_enrolment(world, shift):
+    spare = world.server.write("clock.conf", f"[agent]\nstate={world.server.dir}/clock\n"
+                               f"run={world.server.dir}/run\n")
+    done = world.server.run("/usr/bin/env", f"FAKETIME={shift}", f"LD_PRELOAD={FAKETIME}",
+                            BIN / "atalaia-agent", "enroll", "--config", spare, world.token(), check=False)
+    assert done.returncode == 1 and "check this PC's clock first" in done.stderr, done.stderr
+    assert not (world.server.dir / "clock/identity/identity.json").exists()
+
+
 def test_an_agent_moves_to_another_group_and_its_policy_follows(world):
     host = world.branch
     world.set_policy("group/moved.json", {"update": {"interval": "33m"}})

@@ -1,6 +1,8 @@
 """Who may speak on 2225 and 2226, and what the policies feed, backups and configuration errors look like."""
 import hashlib
+import http.client
 import json
+import os
 import pathlib
 import socket
 import ssl
@@ -119,6 +121,41 @@ def test_a_policy_is_checked_published_and_shown(console, agent):
     assert console.cli("policy", "set", "../x", good).returncode == 1
     assert console.cli("policy", "remove", "till").returncode == 0
     assert console.cli("policy", "show", "till").returncode == 1
+
+
+def test_metrics_are_openmetrics_behind_the_token(console, agent):
+    assert agent.pull()[0] == 204
+    status, body = raw_admin(console, "/metrics")
+    lines = body.decode().splitlines()
+    assert status == 200 and lines[-1] == "# EOF"
+    values = dict(x.split() for x in lines if not x.startswith("#"))
+    assert int(values["atalaia_console_requests_total"]) > 0
+    assert int(values["atalaia_console_resident_memory_bytes"]) > 1000000
+    assert raw_admin(console, "/metrics", token="x")[0] == 401
+
+
+def raw_admin(console, path, token=None):
+    c = http.client.HTTPConnection("127.0.0.1", console.admin_port, timeout=10)
+    token = token or (console.state / "admin.token").read_text().strip()
+    c.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+    r = c.getresponse()
+    return r.status, r.read()
+
+
+def test_what_agents_sent_is_kept_for_a_while(tmp_path):
+    c = Console(tmp_path / "c").start()
+    old, new = (c.state / "collected" / str(uuid.uuid4()) / str(uuid.uuid4()) for _ in range(2))
+    assert c.stop() == 0
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "system.json").write_text("{}")
+    os.utime(old, (1, 1))
+    c.start()
+    try:
+        wait_for(lambda: not old.exists(), 20, "the end of what is old")
+        assert (new / "system.json").exists()
+    finally:
+        assert c.stop() == 0
 
 
 def test_the_admin_port_wants_its_token_and_no_web_page(console):

@@ -2,6 +2,7 @@
 console learns an outcome that is true, and what the task does is done at most once. A sample of the types;
 STEP=1 (make torture) tries all. Then push and pull, each alone and both at once."""
 import concurrent.futures
+import datetime
 import json
 import os
 import pathlib
@@ -70,11 +71,18 @@ def role_args(n):
     return {"role": "update-agent", "on": True, "settings": {"idle_timeout": f"{n + 3}m"}}
 
 
+def until():
+    return (datetime.datetime.utcnow() + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 ARGS = {
     "role.set": role_args,
     "update.now": lambda n: {"feed": "signatures"},
     "scan.start": lambda n: {"paths": []},      # filled in below
     "collect": lambda n: {"what": ["system"]},
+    "update.pin": lambda n: {"feed": "signatures", "version": 2, "until": until()},
+    "policy.refresh": lambda n: {},
+    "agent.group": lambda n: {"group": f"g{n}"},
 }
 
 
@@ -85,7 +93,7 @@ def is_true(f, kind, n, task, end):
         local = next(
             t for t in json.loads(f.server.local("/v1/tasks"))["tasks"] if t["id"] == task)
         assert "interrupted at step" in local["detail"] and end["error"] == "agent-died", (local, end)
-        assert kind in ("update.now", "scan.start")
+        assert kind in ("update.now", "scan.start", "policy.refresh")
         return
     if kind == "scan.start":                    # there is no engine here: refused before anything is opened
         assert state in ("done", "failed") and (state == "done" or end["error"]), end
@@ -94,6 +102,10 @@ def is_true(f, kind, n, task, end):
     if kind == "role.set":
         kept = json.loads((f.server.dir / "state/role.json").read_text())
         assert kept["settings"]["idle_timeout"] == f"{n + 3}m" and end["result"]["serving"] is True
+    if kind == "agent.group":
+        assert (f.server.dir / "state/identity/group").read_text() == f"g{n}" == end["result"]["group"]
+    if kind == "update.pin":
+        assert end["result"]["version"] == 2
     if kind == "collect":
         files = list((f.server.dir / "console/collected" / f.server.agent_id / task).iterdir())
         assert [x.name for x in files] == ["system.json"] and json.loads(files[0].read_text())

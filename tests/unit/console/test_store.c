@@ -252,6 +252,35 @@ test_cancel_and_expiry(void **state)
 	drop(db);
 }
 
+/* Old and expired: gone with its deliveries; old and still alive, or young: kept. */
+static void
+test_old_tasks_are_forgotten(void **state)
+{
+	static const char *const ids[] = { "01890000-0000-7000-8000-0000000000f1",
+		"01890000-0000-7000-8000-0000000000f2", "01890000-0000-7000-8000-0000000000f3" };
+	static const int64_t expires[] = { 2000, 9000, 9000 }, created[] = { 1000, 1000, 6000 };
+	struct db *db = fresh();
+	int64_t n;
+
+	add_agent(db, A1, "a", "g");
+	for (size_t i = 0; i < 3; i++) {
+		struct task_row t = { .id = ids[i], .target = A1, .type = "status", .envelope = "{}",
+			.created = created[i], .expires = expires[i] };
+
+		assert_int_equal(store_task_add(db, &t), OK);
+		assert_int_equal(store_delivery_add(db, ids[i], A1, created[i]), OK);
+	}
+	assert_int_equal(store_tasks_prune(db, 5000, 100), OK);
+	assert_int_equal(db_number(db, &n, "SELECT count(*) FROM tasks", ""), OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(db_number(db, &n, "SELECT count(*) FROM deliveries", ""), OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(db_number(db, &n, "SELECT 1 FROM tasks WHERE id = ?", "t", ids[0]),
+	    ERR_NOTFOUND);
+	drop(db);
+	(void)state;
+}
+
 static void
 test_events(void **state)
 {
@@ -396,6 +425,7 @@ main(void)
 		cmocka_unit_test(test_tokens),
 		cmocka_unit_test(test_a_delivery_from_offer_to_outcome),
 		cmocka_unit_test(test_cancel_and_expiry),
+		cmocka_unit_test(test_old_tasks_are_forgotten),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_a_failed_job_takes_back_its_own_work_only),
 		cmocka_unit_test(test_backup_is_a_whole_database),
