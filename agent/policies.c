@@ -391,11 +391,11 @@ policies_to_engine(struct agent *a)
 			e = text_duration_ms(s, strlen(s), &deadline);
 		} else {
 			log_warn("policy.ignored",
-			    "member=engine.%s why=only-the-PC's-own-file-sets-it",
+			    "member=engine option=%s why=only-the-file-of-the-PC-sets-it",
 			    log_q(i->string));
 		}
 		if (e != OK)
-			log_warn("policy.ignored", "member=engine.%s", log_q(i->string));
+			log_warn("policy.ignored", "member=engine option=%s why=wrong", log_q(i->string));
 	}
 	if (a->engine != NULL)
 		engine_apply(a->engine, gate, memory, deadline < 1000 ? 1000 : deadline);
