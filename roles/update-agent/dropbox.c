@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define PART ".part-"
-#define NAME_KEPT 64
+#define NAME_KEPT                                                                                  \
+	56 /* with an IPv6 sender the whole name stays below the 127 that a console takes */
 #define RESCAN_MS 30000 /* the agent takes files away without telling us */
 
 struct sender {

@@ -22,7 +22,7 @@ RATE = 400_000
 def policy():
     near = [{"name": "branch", "host": ADDRESSES[1], "ftp": 2021, "http": 0, "version": 3333,
              "subnets": [ADDRESSES[2] + "/32"]}]
-    return {"update": {"auto": False, "interval": "1h"}, "mirror": {"rate_limit": str(RATE)},
+    return {"update": {"auto": False, "interval": "1h", "rate_limit": str(RATE)}, "mirror": {"rate_limit": str(RATE)},
             "sources": {"update_agents": near}}
 
 
@@ -169,6 +169,27 @@ def test_what_nobody_vouches_for_stays_apart(world):
     assert filed.read_bytes() == kept and len(list(filed.parent.iterdir())) == 2
     clear(world)
     start(world, world.server)
+
+
+def test_a_collect_killed_in_the_middle_is_filed_once_and_whole(world):
+    log = os.urandom(1_200_000)
+    (world.workstation.dir / "state/mwav.log").write_bytes(log)
+    world.console_run("task", "send", world.workstation.agent_id, "collect", "--args", '{"what": ["mwav"]}')
+
+    def arriving():
+        return sum(p.stat().st_size for p in (world.branch.dir / "box").glob(".part-*"))
+
+    wait_for(lambda: arriving() > 200_000, 40, "a part of it in the box")
+    kill(world.workstation)
+    wait_for(lambda: arriving() == 0, 20, "no part in the box")
+    start(world, world.workstation)
+    filed = world.server.dir / "console/collected" / world.workstation.agent_id
+    logs = wait_for(lambda: list(filed.glob("*/mwav.log")), 60, "the log filed")
+    assert [p.read_bytes() == log for p in logs] == [True]
+    wait_for(lambda: box(world.branch) == [], 10, "an empty box")
+    wait_for(lambda: status_task(world.workstation)["state"] == "done", 20, "the task done")
+    assert brought(world, world.branch) == []
+    clear(world)
 
 
 def test_nothing_is_lost_or_doubled_by_outages_and_kills(world):

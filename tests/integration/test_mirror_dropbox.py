@@ -150,6 +150,14 @@ def test_an_announced_upload_that_is_cut_is_not_kept(procs, bin_dir, tmp_path, b
     wait_for(lambda: sorted(p.stat().st_size for p in box.iterdir()) == [999, 1000], 5, "two whole ones")
 
 
+def test_a_stored_name_is_never_longer_than_a_console_takes(procs, bin_dir, tmp_path, box):
+    m = Mirror(procs, bin_dir, tmp_path, address="::1", files={"a": "a"}, dropbox=box, dropbox_floor=0)
+    with m.raw() as r:
+        assert store(r, "/incoming/" + "n" * 200, b"x").startswith("226")
+    name, = [p.name for p in box.iterdir()]
+    assert len(name) < 128 and name.endswith("_" + "n" * 56)
+
+
 def test_leftovers_of_an_earlier_run_go(procs, bin_dir, tmp_path, box):
     (box / ".part-0123456789abcdef").write_text("cut")
     (box / "kept").write_text("kept")
