@@ -6,7 +6,7 @@ build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-
  libsodium-dev libssl-dev zlib1g-dev'
 demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
 test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema lftp ncftp tnftp wget busybox strace
- faketime fuse3 libfuse3-dev e2fsprogs mount zsh fish python3-prometheus-client zstd chromium fonts-dejavu-core yara
+ faketime fuse3 libfuse3-dev e2fsprogs mount apparmor zsh fish python3-prometheus-client zstd chromium fonts-dejavu-core yara
  iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
 fuzz='clang libclang-rt-14-dev'
@@ -15,7 +15,7 @@ bench='time zstd xdelta3 bsdiff zsync casync clamav clamav-daemon clamav-freshcl
 web=
 command -v node >/dev/null && command -v npm >/dev/null || web='nodejs npm'
 deb='build-essential debhelper devscripts fakeroot lintian'
-rpm='rpm cpio file'
+rpm='rpm cpio'
 case ${1:-build} in
 build) want=$build ;;
 web) want=$web ;;

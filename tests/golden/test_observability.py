@@ -1,8 +1,10 @@
 """Dashboard and alert rules use only names that /metrics has, and labels' values that exist."""
 import json
+import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +94,10 @@ def test_completions_know_every_verb():
                 assert re.search(rf"\b{word}\b", page), (program, shell, word)
             for option in options - {"--version"}:
                 assert option in page or f"-l {option[2:]}" in page, (program, shell, option)
+
+
+def test_manual_pages_have_the_options_of_the_programs():
+    """Sections CONFIGURATION are made by packaging/man/options.py; this says when it must run again."""
+    done = subprocess.run([sys.executable, ROOT / "packaging/man/options.py", os.environ["ATALAIA_BIN"]],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr

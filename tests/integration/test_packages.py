@@ -27,6 +27,18 @@ def test_unit_is_hardened(unit):
     assert "Type=notify" in text and "WatchdogSec=" in text
 
 
+def test_apparmor_takes_the_drop_in(tmp_path):
+    """Syntax only: whether clamd is held by it needs a kernel with AppArmor enforcing Debian's profile."""
+    parser = shutil.which("apparmor_parser") or shutil.which("apparmor_parser", path="/usr/sbin")
+    if parser is None:
+        pytest.skip("apparmor_parser is not here")
+    for rules, good in (((PACKAGING / "apparmor/atalaia-sets").read_text(), True), ("/var/lib/atalaia/feeds/ r\n", False)):
+        profile = tmp_path / "profile"
+        profile.write_text(f"profile clamd_like /usr/sbin/clamd {{\n{rules}}}\n")
+        done = subprocess.run([parser, "-Q", "-K", "-T", profile], capture_output=True, text=True, timeout=60)
+        assert (done.returncode == 0) == good, done.stderr
+
+
 def complete(program, *words):
     script = (f"source {PACKAGING}/completion/{program}.bash; COMP_WORDS=({' '.join(words)} ''); "
               f"COMP_CWORD={len(words)}; _{program.replace('-', '_')}; echo ${{COMPREPLY[@]}}")
