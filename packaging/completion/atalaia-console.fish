@@ -29,6 +29,8 @@ complete -c atalaia-console -n '__fish_seen_subcommand_from events' -l after -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from policy' -a 'show set remove'
 complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -a 'show make rotate sign publish'
 complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -l out -r -F
+complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -l successor -r -F
+complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -l threshold -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -a 'add set unlock remove list'
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l role -x -a 'administrator operator auditor'
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l groups -x

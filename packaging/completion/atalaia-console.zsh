@@ -35,7 +35,7 @@ events) options+=('--follow[go on]' '--class[class]:class:(detection task teleme
     '--agent[agent]:id:' '--last[number]:n:' '--after[number]:n:') ;;
 policy) options+=('2:what:(show set remove)' '3:name:(default.json)' '4:file:_files') ;;
 authority) options+=('2:what:(show make rotate sign publish)' '3:file:_files' '--key[key]:file:_files'
-    '--out[staged]:file:_files') ;;
+    '--out[staged]:file:_files' '--successor[new key]:file:_files' '--threshold[how many sign]:n:') ;;
 user) options+=('2:what:(add set unlock remove list)' '--role[role]:role:(administrator operator auditor)'
     '--groups[groups]:groups:' '--password-file[password]:file:_files' '--new-password[made here]' '--no-totp[without a second factor]') ;;
 backup|restore) options+=('2:file:_files') ;;
