@@ -21,6 +21,7 @@
 #define SWEEP_MS 5000
 #define CERTIFICATE_MS 5000
 #define DRAIN_MS 3000
+#define LOGIN_PATH "/api/v1/login" /* the only route without a session */
 
 static const char policy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self';"
@@ -111,7 +112,7 @@ web_who(struct console *c, struct http_req *req, struct who *out)
 	x = session_of(c->web, req, false);
 	if (x != NULL)
 		*out = x->who;
-	return x != NULL || (http_route_of(req) != NULL && text_ends(http_path(req), "/login"));
+	return x != NULL || strcmp(http_path(req), LOGIN_PATH) == 0;
 }
 
 /* ---- gate and dispatch ---- */
@@ -137,7 +138,7 @@ web_gate(struct http_req *req, void *ctx)
 	http_set(req, "Cache-Control", "no-store");
 	if (!fetch_site_is_own(http_field(req, "sec-fetch-site")))
 		return refuse(req, 403, "csrf", "requests of other sites are not served");
-	if (strcmp(http_path(req), "/api/v1/login") == 0)
+	if (strcmp(http_path(req), LOGIN_PATH) == 0)
 		return true;
 	if (session_of(c->web, req, strcmp(http_path(req), "/api/v1/live") != 0) == NULL)
 		return refuse(req, 401, "unauthorized", "log in first");
