@@ -199,8 +199,11 @@ enum err
 send_within(struct call *call, struct db *db, bool *within)
 {
 	const struct send *s = call->extra;
+	const cJSON *group = json_get(s->envelope.args, "group");
 	enum err e = task_target_seen(db, who_scope(&call->who), s->envelope.agent, within);
 
+	if (cJSON_IsString(group) && !who_may_group(&call->who, group->valuestring))
+		*within = false; /* nobody moves a PC where he does not see it any more */
 	if (e == OK && !*within)
 		return call_refuse(call, 403, "outside-groups",
 		    "the target is not within the groups of this user");

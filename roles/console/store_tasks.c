@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "facts.h"
 #include "proto/enroll.h"
 
 #include <string.h>
@@ -144,11 +145,13 @@ store_task_collects(struct db *db, const char *task, const char *agent)
 static enum err
 follow_move(struct db *db, const char *task, const char *agent)
 {
-	return db_run(db,
+	enum err e = db_run(db,
 	    "UPDATE agents SET grp = (SELECT json_extract(envelope, '$.signed.args.group') FROM"
 	    " tasks WHERE id = ?1) WHERE agent = ?2 AND EXISTS (SELECT 1 FROM tasks WHERE id = ?1"
 	    " AND type = 'agent.group')",
 	    "tt", task, agent);
+
+	return e == OK && db_changes(db) > 0 ? facts_touch(db, agent) : e;
 }
 
 enum err

@@ -40,6 +40,10 @@ static const struct form_arg collect_args[] = {
 	{ "what", "choices", "system mwav", "system information, the scanner's log", true },
 	{ NULL, NULL, NULL, NULL, false },
 };
+static const struct form_arg group_args[] = {
+	{ "group", "text", "", "name of the new group: [a-z0-9-]", true },
+	{ NULL, NULL, NULL, NULL, false },
+};
 static const struct form_arg no_args[] = { { NULL, NULL, NULL, NULL, false } };
 
 static const struct form {
@@ -59,6 +63,7 @@ static const struct form {
 	{ "collect", "Fetch system information and log", collect_args, false },
 	{ "status", "Ask for its status", no_args, false },
 	{ "agent.restart", "Restart the agent", no_args, true },
+	{ "agent.group", "Move it to another group", group_args, true },
 };
 
 /* Options of role.set that people change; the agent takes every option of the role. */

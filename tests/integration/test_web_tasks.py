@@ -86,6 +86,8 @@ def test_orders_stay_within_the_groups_of_the_user(console, operator, agents):
     for target in ("*", "group:default", agents[0].id):
         assert web.post("/tasks", {"target": target, "type": "status"}).code == "outside-groups", target
         assert web.post("/tasks/preview", {"target": target}).code == "outside-groups", target
+    move = {"type": "agent.group", "args": {"group": "default"}}
+    assert web.post("/tasks", {"target": agents[2].id, **move}).code == "outside-groups"
     mine = web.post("/tasks", {"target": agents[2].id, "type": "status"}).body["id"]
     assert {t["target"] for t in web.get("/tasks").body["tasks"]} <= {"group:till", agents[1].id, agents[2].id}
     assert web.get(f"/tasks/{mine}").status == 200 and web.get(f"/tasks/{other}").status == 404
