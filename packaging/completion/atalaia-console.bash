@@ -25,7 +25,7 @@ _atalaia_console() {
         events) words="$words --follow --class --type --agent --last --after" ;;
         policy) words="$words show set remove default.json" ;;
         user) words="$words add set unlock remove list --role --groups --password-file --new-password --no-totp" ;;
-        authority) words="$words show make rotate sign publish --successor --key --out" ;;
+        authority) words="$words show make rotate sign publish --successor --threshold --key --out" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
