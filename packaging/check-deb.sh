@@ -43,6 +43,8 @@ want /var/lib/atalaia-feeds 755 atalaia-console
 want /etc/atalaia/agent.conf 640 root
 want /etc/atalaia/console.conf 640 root
 want /usr/lib/atalaia/atalaia-fetch 755 root
+want /usr/share/atalaia/web/index.html 644 root
+ls "$root"/usr/share/atalaia/web/assets/app-*.js.br >/dev/null || die 'the web console has no pages'
 for program in bin/atalaia bin/atalaia-repo sbin/atalaia-agent sbin/atalaia-console sbin/atalaia-update-agent; do
     "$root/usr/$program" --help >/dev/null 2>>"$root/log" || die "$program does not run"
 done

@@ -6,6 +6,9 @@ out=$top/build/deb
 rm -rf "$out"
 mkdir -p "$out/atalaia"
 git -C "$top" archive HEAD | tar -x -C "$out/atalaia"
+make -s -C "$top" web
+mkdir -p "$out/atalaia/build"
+cp -R "$top/build/web" "$out/atalaia/build/web"
 cp -R "$out/atalaia/packaging/debian" "$out/atalaia/debian"
 cd "$out/atalaia"
 dpkg-buildpackage -us -uc -b >"$out/build.log" 2>&1 || {

@@ -166,7 +166,11 @@ function Promote({ agents, onClose }) {
 }
 
 export function Cascade() {
-	const view = useLoad(() => get("/cascade"));
+	// A PC that takes from the mirror on itself names it "own mirror": that is no hop.
+	const view = useLoad(async () => {
+		const d = await get("/cascade");
+		return { ...d, nodes: d.nodes.filter((n) => n.id !== "name:own mirror") };
+	});
 	const chosen = useSignal("server");
 	const promote = useSignal(false);
 	const task = useSignal(null);
