@@ -7,9 +7,8 @@ rm -rf "$out"
 mkdir -p "$out/atalaia"
 git -C "$top" archive HEAD | tar -x -C "$out/atalaia"
 make -s -C "$top" web
-mkdir -p "$out/atalaia/build"
-cp -R "$top/build/web" "$out/atalaia/build/web"
 cp -R "$out/atalaia/packaging/debian" "$out/atalaia/debian"
+cp -R "$top/build/web" "$out/atalaia/debian/web"
 cd "$out/atalaia"
 dpkg-buildpackage -us -uc -b >"$out/build.log" 2>&1 || {
     tail -40 "$out/build.log"
