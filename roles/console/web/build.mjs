@@ -14,14 +14,12 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = resolve(process.argv[2] ?? join(here, "../../../build/web"));
 
 function fail(lines) {
-	for (const line of lines)
-		console.error("web: " + line);
+	for (const line of lines) console.error("web: " + line);
 	process.exit(1);
 }
 
 const problems = checkTexts(join(here, "src"));
-if (problems.length)
-	fail(problems);
+if (problems.length) fail(problems);
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(join(out, "assets"), { recursive: true });
@@ -47,7 +45,9 @@ const icon = readFileSync(join(here, "src/icon.svg"));
 const iconName = `assets/icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8)}.svg`;
 writeFileSync(join(out, iconName), icon);
 const page = readFileSync(join(here, "index.html"), "utf8")
-	.replace("%JS%", named(".js")).replace("%CSS%", named(".css")).replace("%ICON%", iconName);
+	.replace("%JS%", named(".js"))
+	.replace("%CSS%", named(".css"))
+	.replace("%ICON%", iconName);
 writeFileSync(join(out, "index.html"), page);
 
 let total = 0;
@@ -55,11 +55,13 @@ for (const file of ["index.html", ...readdirSync(join(out, "assets")).map((f) =>
 	const data = readFileSync(join(out, file));
 	const gz = gzipSync(data, { level: 9 });
 	writeFileSync(join(out, file + ".gz"), gz);
-	writeFileSync(join(out, file + ".br"), brotliCompressSync(data, {
-		params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: data.length },
-	}));
-	if (!file.endsWith(".txt"))
-		total += gz.length;
+	writeFileSync(
+		join(out, file + ".br"),
+		brotliCompressSync(data, {
+			params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: data.length },
+		}),
+	);
+	if (!file.endsWith(".txt")) total += gz.length;
 }
 console.log(`web: ${out}, first load ${(total / 1024).toFixed(1)} KB compressed`);
 if (total > FIRST_LOAD_LIMIT)

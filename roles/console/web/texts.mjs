@@ -13,8 +13,7 @@ const CALLS = [
 function sources(folder) {
 	return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
 		const path = join(folder, entry.name);
-		if (entry.isDirectory())
-			return sources(path);
+		if (entry.isDirectory()) return sources(path);
 		return /\.jsx?$/.test(entry.name) ? [path] : [];
 	});
 }
@@ -32,19 +31,18 @@ export function checkTexts(folder) {
 
 	for (const path of sources(folder)) {
 		const code = readFileSync(path, "utf8");
-		for (const text of textsOf(code))
-			used.set(text, path);
+		for (const text of textsOf(code)) used.set(text, path);
 		if (!path.endsWith("i18n.js"))
 			for (const hit of code.matchAll(/[^.\w]t\((?!\s*")[^)]{0,30}/g))
-				problems.push(`${path}: t() wants a text as it stands, not "${hit[0].trim()}": use m() and tv()`);
+				problems.push(
+					`${path}: t() wants a text as it stands, not "${hit[0].trim()}": use m() and tv()`,
+				);
 	}
 	for (const [text, path] of used)
-		if (!(text in table))
-			problems.push(`${path}: no Portuguese for ${JSON.stringify(text)}`);
+		if (!(text in table)) problems.push(`${path}: no Portuguese for ${JSON.stringify(text)}`);
 		else if (placeholders(text) !== placeholders(table[text]))
 			problems.push(`pt.json: other placeholders than in ${JSON.stringify(text)}`);
 	for (const text of Object.keys(table))
-		if (!used.has(text))
-			problems.push(`pt.json: nothing shows ${JSON.stringify(text)}`);
+		if (!used.has(text)) problems.push(`pt.json: nothing shows ${JSON.stringify(text)}`);
 	return problems;
 }

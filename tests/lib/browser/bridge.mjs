@@ -7,19 +7,19 @@ import { createInterface } from "node:readline";
 const [, , modules, executable] = process.argv;
 const { chromium } = createRequire(modules + "/")("playwright-core");
 
-const browser = await chromium.launch({ executablePath: executable,
-	args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"] });
+const browser = await chromium.launch({
+	executablePath: executable,
+	args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-prefers-reduced-motion"],
+});
 const objects = [browser];
 
 async function run({ on, chain, keep }) {
 	let value = objects[on];
 	for (const [method, ...args] of chain) {
-		if (method === "evaluate" && args.length === 2)
-			args[0] = new Function(`return (${args[0]})`)(); // a text with an argument is a function
+		if (method === "evaluate" && args.length === 2) args[0] = new Function(`return (${args[0]})`)(); // a text with an argument is a function
 		value = typeof value[method] === "function" ? await value[method](...args) : value[method];
 	}
-	if (!keep)
-		return { value: value === undefined ? null : value };
+	if (!keep) return { value: value === undefined ? null : value };
 	objects.push(value);
 	return { object: objects.length - 1 };
 }
@@ -33,16 +33,21 @@ async function watch(page) {
 	page.heard = [];
 	page.on("console", (m) => m.type() === "error" && page.heard.push(m.text()));
 	page.on("pageerror", (e) => page.heard.push(String(e)));
-	page.on("dialog", (d) => { page.heard.push("dialog: " + d.message()); d.dismiss(); });
+	page.on("dialog", (d) => {
+		page.heard.push("dialog: " + d.message());
+		d.dismiss();
+	});
 }
 
 answer({ ready: browser.version() });
 for await (const line of createInterface({ input: process.stdin })) {
 	const request = JSON.parse(line);
-	run(request).then(async (done) => {
-		if (request.watch)
-			await watch(objects[done.object]);
-		answer({ id: request.id, ...done });
-	}, (e) => answer({ id: request.id, error: e.message }));
+	run(request).then(
+		async (done) => {
+			if (request.watch) await watch(objects[done.object]);
+			answer({ id: request.id, ...done });
+		},
+		(e) => answer({ id: request.id, error: e.message }),
+	);
 }
 await browser.close();

@@ -16,18 +16,22 @@ async function ask() {
 	try {
 		session.value = await get("/session");
 	} catch (problem) {
-		if (problem.status === 401)
-			session.value = null;
-		else
-			setTimeout(ask, RETRY_MS);
+		if (problem.status === 401) session.value = null;
+		else setTimeout(ask, RETRY_MS);
 	}
 }
 
 function App() {
-	useEffect(() => { ask(); }, []);
-	if (session.value === undefined)
-		return <p class="loading">{t("Asking the console…")}</p>;
-	return <>{session.value ? <Shell key={language.value} /> : <Login />}<Notices /></>;
+	useEffect(() => {
+		ask();
+	}, []);
+	if (session.value === undefined) return <p class="loading">{t("Asking the console…")}</p>;
+	return (
+		<>
+			{session.value ? <Shell key={language.value} /> : <Login />}
+			<Notices />
+		</>
+	);
 }
 
 setLanguage(language.value);

@@ -31,27 +31,28 @@ async function read(response) {
 
 async function call(method, path, { params, body, signal } = {}) {
 	const headers = {};
-	if (body !== undefined)
-		headers["Content-Type"] = "application/json";
-	if (method !== "GET" && session.value)
-		headers["X-Atalaia-CSRF"] = session.value.csrf;
+	if (body !== undefined) headers["Content-Type"] = "application/json";
+	if (method !== "GET" && session.value) headers["X-Atalaia-CSRF"] = session.value.csrf;
 	let response;
 	try {
 		response = await fetch(url(path, params), {
-			method, headers, signal,
+			method,
+			headers,
+			signal,
 			body: body === undefined ? undefined : JSON.stringify(body),
 		});
 	} catch (e) {
-		if (e.name === "AbortError")
-			throw e;
+		if (e.name === "AbortError") throw e;
 		throw new Problem(0, { code: "network", detail: t("The console does not answer.") });
 	}
 	const answer = await read(response);
-	if (response.ok)
-		return { status: response.status, body: answer };
-	const problem = new Problem(response.status, answer ?? {}, Number(response.headers.get("Retry-After")) || 0);
-	if (problem.status === 401 && path !== "/login")
-		endSession();
+	if (response.ok) return { status: response.status, body: answer };
+	const problem = new Problem(
+		response.status,
+		answer ?? {},
+		Number(response.headers.get("Retry-After")) || 0,
+	);
+	if (problem.status === 401 && path !== "/login") endSession();
 	throw problem;
 }
 

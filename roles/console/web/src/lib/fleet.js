@@ -6,8 +6,15 @@ export const fleet = signal(null); // {rows, byId, feeds, newest}
 
 export async function loadFleet() {
 	const answer = await get("/computers");
-	const rows = answer.rows.map((cells) => Object.fromEntries(answer.columns.map((name, i) => [name, cells[i]])));
-	fleet.value = { rows, byId: new Map(rows.map((r) => [r.agent, r])), feeds: answer.feeds, newest: answer.newest };
+	const rows = answer.rows.map((cells) =>
+		Object.fromEntries(answer.columns.map((name, i) => [name, cells[i]])),
+	);
+	fleet.value = {
+		rows,
+		byId: new Map(rows.map((r) => [r.agent, r])),
+		feeds: answer.feeds,
+		newest: answer.newest,
+	};
 }
 
 // Live messages come faster than frames: they are put in together.
@@ -19,12 +26,9 @@ export function updateComputer(row) {
 		frame = 0;
 		const changes = pending;
 		pending = new Map();
-		if (!fleet.value)
-			return;
+		if (!fleet.value) return;
 		const rows = fleet.value.rows.map((r) => changes.get(r.agent) ?? r);
-		for (const [id, change] of changes)
-			if (!fleet.value.byId.has(id))
-				rows.push(change);
+		for (const [id, change] of changes) if (!fleet.value.byId.has(id)) rows.push(change);
 		fleet.value = { ...fleet.value, rows, byId: new Map(rows.map((r) => [r.agent, r])) };
 	});
 }

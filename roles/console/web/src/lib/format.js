@@ -23,30 +23,30 @@ export function bytes(n) {
 export const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) : 0) + " %";
 
 export function milliseconds(when) {
-	if (!when)
-		return 0;
+	if (!when) return 0;
 	const ms = typeof when === "number" ? when : Date.parse(when);
 	return Number.isFinite(ms) ? ms : 0;
 }
 
 export function localTime(ms, withSeconds = true) {
 	return new Date(ms).toLocaleString(locale(), {
-		dateStyle: "medium", timeStyle: withSeconds ? "medium" : "short",
+		dateStyle: "medium",
+		timeStyle: withSeconds ? "medium" : "short",
 	});
 }
 
-export const utcTime = (ms) => new Date(ms).toISOString().replace("T", " ").replace(/\.\d+Z$/, " UTC");
+export const utcTime = (ms) =>
+	new Date(ms)
+		.toISOString()
+		.replace("T", " ")
+		.replace(/\.\d+Z$/, " UTC");
 
 export function age(ms) {
 	const s = Math.round((now.value - ms) / 1000);
-	if (s < -60)
-		return localTime(ms, false);
-	if (s < 60)
-		return t("just now");
-	if (s < 5400)
-		return tn(Math.round(s / 60), "a minute ago", "{n} min ago");
-	if (s < 129600)
-		return tn(Math.round(s / 3600), "an hour ago", "{n} h ago");
+	if (s < -60) return localTime(ms, false);
+	if (s < 60) return t("just now");
+	if (s < 5400) return tn(Math.round(s / 60), "a minute ago", "{n} min ago");
+	if (s < 129600) return tn(Math.round(s / 3600), "an hour ago", "{n} h ago");
 	return tn(Math.round(s / 86400), "a day ago", "{n} days ago");
 }
 
@@ -61,6 +61,7 @@ export function compareText(a, b) {
 }
 
 // Control characters, marks of direction and invisible ones, made visible: a name that lies about itself does not.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
-export const visible = (text) => text.replace(UNSEEN,
-	(c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const UNSEEN =
+	/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+export const visible = (text) =>
+	text.replace(UNSEEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);

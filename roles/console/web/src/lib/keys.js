@@ -44,7 +44,7 @@ export async function keyIdOf(key) {
 // The server answers a key and its id: both are checked against the public key that this browser holds.
 export async function checkRegistered(answer, spki) {
 	const pem = answer.key.keyval.public.replace(/-----[A-Z ]+-----|\s/g, "");
-	if (pem !== base64(spki) || answer.keyid !== await keyIdOf(answer.key))
+	if (pem !== base64(spki) || answer.keyid !== (await keyIdOf(answer.key)))
 		throw new Error("the server registered another key than this browser's");
 	return answer.keyid;
 }
@@ -55,7 +55,8 @@ export async function generateKey(label, register) {
 	const spki = await crypto.subtle.exportKey("spki", pair.publicKey);
 	const keyid = await checkRegistered(await register(base64(spki)), spki);
 	await store("readwrite", (s) =>
-		s.put({ keyid, label, user: session.value.user, privateKey: pair.privateKey }));
+		s.put({ keyid, label, user: session.value.user, privateKey: pair.privateKey }),
+	);
 	await loadKeys();
 	return keyid;
 }
@@ -77,8 +78,7 @@ const EC_P256 = unbase64("MBMGByqGSM49AgEGCCqGSM49AwEH"); // AlgorithmIdentifier
 
 function pkcs8Of(pem) {
 	const found = /-----BEGIN (EC PRIVATE KEY|PRIVATE KEY)-----([A-Za-z0-9+/=\s]+)-----END/.exec(pem);
-	if (!found)
-		throw new Error("this file holds no unencrypted P-256 private key in PEM");
+	if (!found) throw new Error("this file holds no unencrypted P-256 private key in PEM");
 	const raw = unbase64(found[2].replace(/\s/g, ""));
 	return found[1] === "PRIVATE KEY" ? raw : der(0x30, [2, 1, 0], EC_P256, der(4, raw));
 }
@@ -86,20 +86,29 @@ function pkcs8Of(pem) {
 export async function importKey(pem, label) {
 	const pkcs8 = pkcs8Of(pem);
 	// Extractable for one moment, to know its public half; what stays is not.
-	const jwk = await crypto.subtle.exportKey("jwk",
-		await crypto.subtle.importKey("pkcs8", pkcs8, CURVE, true, ["sign"]));
+	const jwk = await crypto.subtle.exportKey(
+		"jwk",
+		await crypto.subtle.importKey("pkcs8", pkcs8, CURVE, true, ["sign"]),
+	);
 	const open = { kty: "EC", crv: "P-256", x: jwk.x, y: jwk.y };
-	const spki = await crypto.subtle.exportKey("spki",
-		await crypto.subtle.importKey("jwk", open, CURVE, true, ["verify"]));
+	const spki = await crypto.subtle.exportKey(
+		"spki",
+		await crypto.subtle.importKey("jwk", open, CURVE, true, ["verify"]),
+	);
 	const privateKey = await crypto.subtle.importKey("pkcs8", pkcs8, CURVE, false, ["sign"]);
-	const lines = base64(spki).match(/.{1,64}/g).join("\n");
+	const lines = base64(spki)
+		.match(/.{1,64}/g)
+		.join("\n");
 	const key = {
-		keytype: "ecdsa", scheme: "ecdsa-sha2-nistp256",
+		keytype: "ecdsa",
+		scheme: "ecdsa-sha2-nistp256",
 		keyval: { public: `-----BEGIN PUBLIC KEY-----\n${lines}\n-----END PUBLIC KEY-----\n` },
 	};
 	const keyid = await keyIdOf(key);
-	heldKeys.value = [...heldKeys.value.filter((k) => k.keyid !== keyid),
-		{ keyid, label, imported: true, privateKey }];
+	heldKeys.value = [
+		...heldKeys.value.filter((k) => k.keyid !== keyid),
+		{ keyid, label, imported: true, privateKey },
+	];
 	return keyid;
 }
 

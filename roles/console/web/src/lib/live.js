@@ -21,8 +21,7 @@ class Stream {
 
 	open() {
 		this.source = new EventSource(url("/live", { ...this.query, after: this.last }));
-		for (const kind of KINDS)
-			this.source.addEventListener(kind, (e) => this.message(kind, e));
+		for (const kind of KINDS) this.source.addEventListener(kind, (e) => this.message(kind, e));
 		this.source.addEventListener("end", (e) => this.ended(JSON.parse(e.data).why));
 		this.source.onerror = () => this.lost();
 	}
@@ -36,8 +35,7 @@ class Stream {
 			data.again = this.greeted && !data.resumed; // the page fetches its lists anew
 			this.greeted = true;
 		}
-		if (kind === "event")
-			this.last = data.n;
+		if (kind === "event") this.last = data.n;
 		this.handlers()[kind]?.(data);
 	}
 
@@ -52,8 +50,7 @@ class Stream {
 
 	lost() {
 		this.source.close();
-		if (this.closed)
-			return;
+		if (this.closed) return;
 		liveState.value = "lost";
 		clearTimeout(this.timer);
 		this.timer = setTimeout(() => this.again(), this.wait * (0.75 + Math.random() / 2));
@@ -65,12 +62,10 @@ class Stream {
 		try {
 			await get("/session");
 		} catch (problem) {
-			if (problem.status !== 401)
-				this.lost();
+			if (problem.status !== 401) this.lost();
 			return;
 		}
-		if (!this.closed)
-			this.open();
+		if (!this.closed) this.open();
 	}
 
 	close() {
@@ -88,8 +83,7 @@ export function useLive(query, handlers, on = true) {
 	current.current = handlers;
 	const key = JSON.stringify(query);
 	useEffect(() => {
-		if (!on)
-			return undefined;
+		if (!on) return undefined;
 		const stream = new Stream(JSON.parse(key), () => current.current);
 		return () => stream.close();
 	}, [key, on]);

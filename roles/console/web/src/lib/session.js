@@ -5,8 +5,7 @@ export const session = signal(undefined);
 export const ended = signal(false); // there was a session and it ended: the log-in page says so
 
 export function endSession() {
-	if (session.value)
-		ended.value = true;
+	if (session.value) ended.value = true;
 	session.value = null;
 }
 

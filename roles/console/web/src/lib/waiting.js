@@ -2,4 +2,5 @@
 import { signal } from "@preact/signals";
 
 export const waitingTasks = signal(0);
-export const countWaiting = (tasks) => (waitingTasks.value = tasks.filter((task) => task.state === "waiting").length);
+export const countWaiting = (tasks) =>
+	(waitingTasks.value = tasks.filter((task) => task.state === "waiting").length);

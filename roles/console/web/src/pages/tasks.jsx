@@ -9,10 +9,19 @@ import { Card, Loading, Page, Rows, TaskState, Text, Time, useLoad, useThrottle 
 import { TaskDialog } from "../ui/taskform.jsx";
 
 export function Progress({ of }) {
-	if (!of.agents_total)
-		return <span class="none">–</span>;
-	return <span class="two"><progress max={of.agents_total} value={of.agents_final} aria-label={t("Progress")} />
-		<small>{t("{final} of {total} ended, {failed} failed", { final: of.agents_final, total: of.agents_total, failed: of.agents_failed ?? 0 })}</small></span>;
+	if (!of.agents_total) return <span class="none">–</span>;
+	return (
+		<span class="two">
+			<progress max={of.agents_total} value={of.agents_final} aria-label={t("Progress")} />
+			<small>
+				{t("{final} of {total} ended, {failed} failed", {
+					final: of.agents_final,
+					total: of.agents_total,
+					failed: of.agents_failed ?? 0,
+				})}
+			</small>
+		</span>
+	);
 }
 
 const link = (x) => <a href={`/tasks/${encodeURIComponent(x.id)}`}>{x.type}</a>;
@@ -28,12 +37,53 @@ export function Tasks() {
 	useLive({ topics: "tasks" }, { task: soon, dropped: soon, hello: (h) => h.again && soon() });
 	const tasks = view.data.value ?? [];
 	const waiting = tasks.filter((x) => x.state === "waiting");
-	return <Page title={t("Tasks")} actions={mayChange.value && <button type="button" class="primary" onClick={() => (creating.value = true)}>{t("New task…")}</button>}>
-		<Loading of={view} />
-		{waiting.length > 0 && <Card title={t("Wait for signatures")}><Rows label={t("Wait for signatures")} head={[t("Task"), t("For"), t("Asked by"), t("Signatures"), t("Until")]}
-			rows={waiting.map((x) => [link(x), <Text v={x.target_text} max={60} />, <Text v={x.by} max={40} />, t("{have} of {needed}", { have: x.have, needed: x.needed }), <Time at={x.expires} />])} /></Card>}
-		{view.data.value && <Card><Rows label={t("Tasks")} head={[t("Task"), t("For"), t("State"), t("Progress"), t("By"), t("Created")]} empty={t("No task has been sent yet.")}
-			rows={tasks.filter((x) => x.state !== "waiting").map((x) => [link(x), <Text v={x.target_text} max={60} />, <TaskState of={x.canceled ? "canceled" : x.state} />, <Progress of={x} />, <Text v={x.by} max={40} />, <Time at={x.created} />])} /></Card>}
-		{creating.value && <TaskDialog onClose={() => (creating.value = false)} />}
-	</Page>;
+	return (
+		<Page
+			title={t("Tasks")}
+			actions={
+				mayChange.value && (
+					<button type="button" class="primary" onClick={() => (creating.value = true)}>
+						{t("New task…")}
+					</button>
+				)
+			}
+		>
+			<Loading of={view} />
+			{waiting.length > 0 && (
+				<Card title={t("Wait for signatures")}>
+					<Rows
+						label={t("Wait for signatures")}
+						head={[t("Task"), t("For"), t("Asked by"), t("Signatures"), t("Until")]}
+						rows={waiting.map((x) => [
+							link(x),
+							<Text v={x.target_text} max={60} />,
+							<Text v={x.by} max={40} />,
+							t("{have} of {needed}", { have: x.have, needed: x.needed }),
+							<Time at={x.expires} />,
+						])}
+					/>
+				</Card>
+			)}
+			{view.data.value && (
+				<Card>
+					<Rows
+						label={t("Tasks")}
+						head={[t("Task"), t("For"), t("State"), t("Progress"), t("By"), t("Created")]}
+						empty={t("No task has been sent yet.")}
+						rows={tasks
+							.filter((x) => x.state !== "waiting")
+							.map((x) => [
+								link(x),
+								<Text v={x.target_text} max={60} />,
+								<TaskState of={x.canceled ? "canceled" : x.state} />,
+								<Progress of={x} />,
+								<Text v={x.by} max={40} />,
+								<Time at={x.created} />,
+							])}
+					/>
+				</Card>
+			)}
+			{creating.value && <TaskDialog onClose={() => (creating.value = false)} />}
+		</Page>
+	);
 }

@@ -9,24 +9,35 @@ const TITLE_MAX = 1000;
 // Text from a computer, which may be hostile: isolated in its direction, its invisible characters shown, and
 // never longer than `max`.
 export function Text({ v, max = 160 }) {
-	if (v === undefined || v === null || v === "")
-		return <span class="none">–</span>;
+	if (v === undefined || v === null || v === "") return <span class="none">–</span>;
 	const whole = String(v);
 	const short = whole.length > max ? whole.slice(0, max) + "…" : whole;
 	const shown = visible(short);
-	return <bdi class="data" title={short === whole && shown === whole ? undefined : visible(whole.slice(0, TITLE_MAX))}>{shown}</bdi>;
+	return (
+		<bdi
+			class="data"
+			title={short === whole && shown === whole ? undefined : visible(whole.slice(0, TITLE_MAX))}
+		>
+			{shown}
+		</bdi>
+	);
 }
 
 export function Time({ at, exact }) {
 	const ms = milliseconds(at);
-	if (!ms)
-		return <span class="none">–</span>;
-	return <time dateTime={new Date(ms).toISOString()} title={exact ? utcTime(ms) : `${localTime(ms)} · ${utcTime(ms)}`}>
-		{exact ? localTime(ms) : age(ms)}
-	</time>;
+	if (!ms) return <span class="none">–</span>;
+	return (
+		<time
+			dateTime={new Date(ms).toISOString()}
+			title={exact ? utcTime(ms) : `${localTime(ms)} · ${utcTime(ms)}`}
+		>
+			{exact ? localTime(ms) : age(ms)}
+		</time>
+	);
 }
 
-export const Bytes = ({ n }) => (n === undefined || n === null ? <span class="none">–</span> : <span class="num">{formatBytes(n)}</span>);
+export const Bytes = ({ n }) =>
+	n === undefined || n === null ? <span class="none">–</span> : <span class="num">{formatBytes(n)}</span>;
 
 export const STATES = {
 	infected: { word: m("infected"), tone: "bad", mark: "▲" },
@@ -56,60 +67,123 @@ const TASK_STATES = {
 
 // A state is told by a word and a mark, not by colour alone.
 export function Badge({ tone, mark, children }) {
-	return <span class={`badge ${tone}`}><span aria-hidden="true">{mark}</span> {children}</span>;
+	return (
+		<span class={`badge ${tone}`}>
+			<span aria-hidden="true">{mark}</span> {children}
+		</span>
+	);
 }
 export function State({ of, table = STATES }) {
 	const s = Object.hasOwn(table, of) ? table[of] : undefined;
-	return s ? <Badge tone={s.tone} mark={s.mark}>{tv(s.word)}</Badge> : <Badge tone="dim" mark="◌"><Text v={of} max={30} /></Badge>;
+	return s ? (
+		<Badge tone={s.tone} mark={s.mark}>
+			{tv(s.word)}
+		</Badge>
+	) : (
+		<Badge tone="dim" mark="◌">
+			<Text v={of} max={30} />
+		</Badge>
+	);
 }
 export const TaskState = ({ of }) => <State of={of} table={TASK_STATES} />;
-export const Good = ({ good }) => (good
-	? <Badge tone="good" mark="●">{t("good")}</Badge>
-	: <Badge tone="bad" mark="▲">{t("look here")}</Badge>);
+export const Good = ({ good }) =>
+	good ? (
+		<Badge tone="good" mark="●">
+			{t("good")}
+		</Badge>
+	) : (
+		<Badge tone="bad" mark="▲">
+			{t("look here")}
+		</Badge>
+	);
 
 export function Page({ title, actions, children, wide }) {
-	return <div class="view">
-		<header class="page-head">
-			<h1 tabIndex={-1}>{title}</h1>
-			{actions && <div class="actions">{actions}</div>}
-		</header>
-		<div class={wide ? "page wide" : "page"}>{children}</div>
-	</div>;
+	return (
+		<div class="view">
+			<header class="page-head">
+				<h1 tabIndex={-1}>{title}</h1>
+				{actions && <div class="actions">{actions}</div>}
+			</header>
+			<div class={wide ? "page wide" : "page"}>{children}</div>
+		</div>
+	);
 }
 
 export function Card({ title, actions, children, class: cls = "" }) {
-	return <section class={`card ${cls}`}>
-		{(title || actions) && <header><h2>{title}</h2>{actions && <div class="actions">{actions}</div>}</header>}
-		{children}
-	</section>;
+	return (
+		<section class={`card ${cls}`}>
+			{(title || actions) && (
+				<header>
+					<h2>{title}</h2>
+					{actions && <div class="actions">{actions}</div>}
+				</header>
+			)}
+			{children}
+		</section>
+	);
 }
 
 export const Empty = ({ children }) => <p class="empty">{children}</p>;
 
 export function ProblemNote({ problem, again }) {
-	if (!problem)
-		return null;
-	return <div class="note bad" role="alert">
-		<Text v={problem.message} max={400} />
-		{again && <button type="button" class="small" onClick={again}>{t("Try again")}</button>}
-	</div>;
+	if (!problem) return null;
+	return (
+		<div class="note bad" role="alert">
+			<Text v={problem.message} max={400} />
+			{again && (
+				<button type="button" class="small" onClick={again}>
+					{t("Try again")}
+				</button>
+			)}
+		</div>
+	);
 }
 
 // A list that scrolls sideways on a phone can be reached and moved by the keyboard.
-export const Scroll = ({ label, children }) => <div class="scroll" tabIndex={0} role="group" aria-label={label}>{children}</div>;
+export const Scroll = ({ label, children }) => (
+	<div class="scroll" tabIndex={0} role="group" aria-label={label}>
+		{children}
+	</div>
+);
 
 // A small table: head = texts, rows = arrays of cells.
 export function Rows({ label, head, rows, empty }) {
-	if (!rows.length)
-		return <Empty>{empty ?? t("Nothing here.")}</Empty>;
-	return <Scroll label={label}><table class="list">
-		<thead><tr>{head.map((h) => <th scope="col">{h}</th>)}</tr></thead>
-		<tbody>{rows.map((cells) => <tr>{cells.map((c) => <td>{c}</td>)}</tr>)}</tbody>
-	</table></Scroll>;
+	if (!rows.length) return <Empty>{empty ?? t("Nothing here.")}</Empty>;
+	return (
+		<Scroll label={label}>
+			<table class="list">
+				<thead>
+					<tr>
+						{head.map((h) => (
+							<th scope="col">{h}</th>
+						))}
+					</tr>
+				</thead>
+				<tbody>
+					{rows.map((cells) => (
+						<tr>
+							{cells.map((c) => (
+								<td>{c}</td>
+							))}
+						</tr>
+					))}
+				</tbody>
+			</table>
+		</Scroll>
+	);
 }
 
 export function Facts({ of }) {
-	return <dl class="facts">{of.filter(Boolean).map(([name, value]) => <div><dt>{name}</dt><dd>{value}</dd></div>)}</dl>;
+	return (
+		<dl class="facts">
+			{of.filter(Boolean).map(([name, value]) => (
+				<div>
+					<dt>{name}</dt>
+					<dd>{value}</dd>
+				</div>
+			))}
+		</dl>
+	);
 }
 
 export function Dialog({ title, onClose, children, wide }) {
@@ -119,26 +193,52 @@ export function Dialog({ title, onClose, children, wide }) {
 		ref.current.showModal();
 		return () => before?.focus?.();
 	}, []);
-	return <dialog ref={ref} class={wide ? "wide" : ""} aria-labelledby="dialog-title"
-		onCancel={(e) => { e.preventDefault(); onClose(); }}
-		onClick={(e) => e.target === ref.current && onClose()}>
-		<div class="dialog">
-			<header><h2 id="dialog-title">{title}</h2>
-				<button type="button" class="quiet" aria-label={t("Close")} onClick={onClose}>✕</button></header>
-			{children}
-		</div>
-	</dialog>;
+	return (
+		<dialog
+			ref={ref}
+			class={wide ? "wide" : ""}
+			aria-labelledby="dialog-title"
+			onCancel={(e) => {
+				e.preventDefault();
+				onClose();
+			}}
+			onClick={(e) => e.target === ref.current && onClose()}
+		>
+			<div class="dialog">
+				<header>
+					<h2 id="dialog-title">{title}</h2>
+					<button type="button" class="quiet" aria-label={t("Close")} onClick={onClose}>
+						✕
+					</button>
+				</header>
+				{children}
+			</div>
+		</dialog>
+	);
 }
 
 // A change that asks first.
 export function Confirm({ title, text, word, onYes, onClose, danger = true }) {
 	const act = useAction(onYes, onClose);
-	return <Dialog title={title} onClose={onClose}>
-		<p>{text}</p>
-		<ProblemNote problem={act.problem.value} />
-		<div class="buttons"><button type="button" onClick={onClose}>{t("Cancel")}</button>
-			<button type="button" class={danger ? "danger" : "primary"} disabled={act.busy.value} onClick={() => act.run()}>{word}</button></div>
-	</Dialog>;
+	return (
+		<Dialog title={title} onClose={onClose}>
+			<p>{text}</p>
+			<ProblemNote problem={act.problem.value} />
+			<div class="buttons">
+				<button type="button" onClick={onClose}>
+					{t("Cancel")}
+				</button>
+				<button
+					type="button"
+					class={danger ? "danger" : "primary"}
+					disabled={act.busy.value}
+					onClick={() => act.run()}
+				>
+					{word}
+				</button>
+			</div>
+		</Dialog>
+	);
 }
 
 // run() calls fn once at a time; `problem` is what it threw; `then` is called with its result.
@@ -146,8 +246,7 @@ export function useAction(fn, then) {
 	const busy = useSignal(false);
 	const problem = useSignal(null);
 	const run = async (...args) => {
-		if (busy.value)
-			return;
+		if (busy.value) return;
 		busy.value = true;
 		problem.value = null;
 		try {
@@ -177,13 +276,14 @@ export function useLoad(fn, deps = []) {
 				problem.value = null;
 			}
 		} catch (e) {
-			if (mine === turn.current)
-				problem.value = e;
+			if (mine === turn.current) problem.value = e;
 		}
 	};
 	useEffect(() => {
 		load();
-		return () => { turn.current++; };
+		return () => {
+			turn.current++;
+		};
 	}, deps);
 	return { data, problem, reload: load };
 }
@@ -195,7 +295,10 @@ export function useThrottle(fn, ms = 500) {
 	useEffect(() => () => clearTimeout(state.current.timer), []);
 	return () => {
 		const s = state.current;
-		s.timer ??= setTimeout(() => { s.timer = undefined; s.fn(); }, ms);
+		s.timer ??= setTimeout(() => {
+			s.timer = undefined;
+			s.fn();
+		}, ms);
 	};
 }
 
@@ -215,14 +318,28 @@ export function Notices() {
 			timer = setTimeout(() => (text.value = ""), NOTICE_MS);
 		};
 	}, []);
-	return <div class={text.value ? "notice shown" : "notice"} role="status">{text.value}</div>;
+	return (
+		<div class={text.value ? "notice shown" : "notice"} role="status">
+			{text.value}
+		</div>
+	);
 }
 
 export function Copy({ text }) {
-	return <button type="button" class="small" onClick={() =>
-		navigator.clipboard.writeText(text).then(() => notify(t("Copied.")))}>{t("Copy")}</button>;
+	return (
+		<button
+			type="button"
+			class="small"
+			onClick={() => navigator.clipboard.writeText(text).then(() => notify(t("Copied.")))}
+		>
+			{t("Copy")}
+		</button>
+	);
 }
 
-export const Loading = ({ of }) => (of.problem.value
-	? <ProblemNote problem={of.problem.value} again={of.reload} />
-	: of.data.value ? null : <p class="loading">{t("Loading…")}</p>);
+export const Loading = ({ of }) =>
+	of.problem.value ? (
+		<ProblemNote problem={of.problem.value} again={of.reload} />
+	) : of.data.value ? null : (
+		<p class="loading">{t("Loading…")}</p>
+	);

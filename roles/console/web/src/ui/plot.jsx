@@ -20,16 +20,45 @@ function stacked(series) {
 function options(box, days, series, format) {
 	const last = days.at(-1) / 1000;
 	const span = [Math.min(days[0] / 1000, last - LEAST_DAYS * DAY) - DAY * 0.7, last + DAY * 0.7];
-	const line = { stroke: color("--dim"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px sans-serif" };
+	const line = {
+		stroke: color("--dim"),
+		grid: { stroke: color("--line"), width: 1 },
+		ticks: { show: false },
+		font: "12px sans-serif",
+	};
 	const bars = uPlot.paths.bars({ size: [0.7, 28] });
 	return {
-		width: box.clientWidth || 300, height: 190, legend: { show: false }, cursor: { show: false },
-		scales: { x: { time: true, auto: false, range: () => span }, y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+		width: box.clientWidth || 300,
+		height: 190,
+		legend: { show: false },
+		cursor: { show: false },
+		scales: {
+			x: { time: true, auto: false, range: () => span },
+			y: { range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1] },
+		},
 		axes: [
-			{ ...line, values: (u, at) => at.map((s) => new Date(s * 1000).toLocaleDateString(locale(), { day: "numeric", month: "short" })), space: 70 },
+			{
+				...line,
+				values: (u, at) =>
+					at.map((s) =>
+						new Date(s * 1000).toLocaleDateString(locale(), { day: "numeric", month: "short" }),
+					),
+				space: 70,
+			},
 			{ ...line, size: 64, values: (u, at) => at.map(format) },
 		],
-		series: [{}, ...series.map((s) => ({ fill: color(s.color), stroke: color(s.color), width: 0, paths: bars, points: { show: false } })).reverse()],
+		series: [
+			{},
+			...series
+				.map((s) => ({
+					fill: color(s.color),
+					stroke: color(s.color),
+					width: 0,
+					paths: bars,
+					points: { show: false },
+				}))
+				.reverse(),
+		],
 	};
 }
 
@@ -39,8 +68,7 @@ export function BarPlot({ label, days, series, format }) {
 	const key = JSON.stringify([days, series.map((s) => [s.name, s.values])]);
 	useEffect(() => {
 		const box = ref.current;
-		if (!series.length || !days.length)
-			return undefined;
+		if (!series.length || !days.length) return undefined;
 		const opts = options(box, days, series, format);
 		const plot = new uPlot(opts, [days.map((d) => d / 1000), ...stacked(series)], box);
 		const watch = new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 190 }));
@@ -50,8 +78,16 @@ export function BarPlot({ label, days, series, format }) {
 			plot.destroy();
 		};
 	}, [key, theme.value]);
-	return <figure class="plot">
-		<div ref={ref} role="img" aria-label={label} />
-		<figcaption>{series.map((s) => <span><i class={"key " + s.color.slice(2)} aria-hidden="true" /> <bdi>{s.name}</bdi></span>)}</figcaption>
-	</figure>;
+	return (
+		<figure class="plot">
+			<div ref={ref} role="img" aria-label={label} />
+			<figcaption>
+				{series.map((s) => (
+					<span>
+						<i class={"key " + s.color.slice(2)} aria-hidden="true" /> <bdi>{s.name}</bdi>
+					</span>
+				))}
+			</figcaption>
+		</figure>
+	);
 }

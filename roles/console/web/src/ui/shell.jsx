@@ -42,8 +42,7 @@ const PAGES = [
 
 function find(at) {
 	const whole = PAGES.find((p) => p.path === at && p.who.value);
-	if (whole)
-		return { entry: whole, View: whole.page };
+	if (whole) return { entry: whole, View: whole.page };
 	const slash = at.indexOf("/", 1);
 	const list = PAGES.find((p) => p.one && p.path === at.slice(0, slash));
 	return list ? { entry: list, View: list.one, id: decodeURIComponent(at.slice(slash + 1)) } : {};
@@ -83,25 +82,77 @@ async function logout() {
 
 function Side({ entry }) {
 	const open = useSignal(false);
-	useEffect(() => { open.value = false; }, [path.value]);
-	return <div class={open.value ? "side open" : "side"}>
-		<div class="top">
-			<div class="brand">Atalaia <small><bdi>{session.value.org}</bdi></small></div>
-			<button type="button" class="menu-button" aria-expanded={open.value} onClick={() => (open.value = !open.value)}>{t("Menu")}</button>
+	useEffect(() => {
+		open.value = false;
+	}, [path.value]);
+	return (
+		<div class={open.value ? "side open" : "side"}>
+			<div class="top">
+				<div class="brand">
+					Atalaia{" "}
+					<small>
+						<bdi>{session.value.org}</bdi>
+					</small>
+				</div>
+				<button
+					type="button"
+					class="menu-button"
+					aria-expanded={open.value}
+					onClick={() => (open.value = !open.value)}
+				>
+					{t("Menu")}
+				</button>
+			</div>
+			<nav aria-label={t("Pages")}>
+				{PAGES.filter((p) => !p.hidden && p.who.value).map((p) => (
+					<a
+						href={p.path}
+						aria-current={p === entry ? "page" : undefined}
+						title={t("Keys: g {key}", { key: p.key })}
+					>
+						{tv(p.title)}
+						{p.path === "/tasks" && waitingTasks.value > 0 && (
+							<span
+								class="count"
+								aria-label={t("{n} waiting for signatures", { n: waitingTasks.value })}
+							>
+								{waitingTasks.value}
+							</span>
+						)}
+					</a>
+				))}
+			</nav>
+			<div class="foot">
+				<a href="/account" aria-current={path.value === "/account" ? "page" : undefined}>
+					<bdi>{session.value.user}</bdi>
+				</a>
+				<select
+					aria-label={t("Language")}
+					value={language.value}
+					onChange={(e) => setLanguage(e.currentTarget.value)}
+				>
+					<option value="en" lang="en">
+						English
+					</option>
+					<option value="pt" lang="pt-BR">
+						Português
+					</option>
+				</select>
+				<select
+					aria-label={t("Theme")}
+					value={choice.value}
+					onChange={(e) => (choice.value = e.currentTarget.value)}
+				>
+					<option value="system">{t("As the system")}</option>
+					<option value="light">{t("Light")}</option>
+					<option value="dark">{t("Dark")}</option>
+				</select>
+				<button type="button" onClick={logout}>
+					{t("Log out")}
+				</button>
+			</div>
 		</div>
-		<nav aria-label={t("Pages")}>{PAGES.filter((p) => !p.hidden && p.who.value).map((p) =>
-			<a href={p.path} aria-current={p === entry ? "page" : undefined} title={t("Keys: g {key}", { key: p.key })}>{tv(p.title)}
-				{p.path === "/tasks" && waitingTasks.value > 0 && <span class="count" aria-label={t("{n} waiting for signatures", { n: waitingTasks.value })}>{waitingTasks.value}</span>}</a>)}
-		</nav>
-		<div class="foot">
-			<a href="/account" aria-current={path.value === "/account" ? "page" : undefined}><bdi>{session.value.user}</bdi></a>
-			<select aria-label={t("Language")} value={language.value} onChange={(e) => setLanguage(e.currentTarget.value)}>
-				<option value="en" lang="en">English</option><option value="pt" lang="pt-BR">Português</option></select>
-			<select aria-label={t("Theme")} value={choice.value} onChange={(e) => (choice.value = e.currentTarget.value)}>
-				<option value="system">{t("As the system")}</option><option value="light">{t("Light")}</option><option value="dark">{t("Dark")}</option></select>
-			<button type="button" onClick={logout}>{t("Log out")}</button>
-		</div>
-	</div>;
+	);
 }
 
 // A page that fails says so in its place; the others go on.
@@ -116,14 +167,36 @@ export function Shell() {
 	useEffect(() => {
 		document.title = (entry ? tv(entry.title) + " – " : "") + "Atalaia";
 	}, [entry]);
-	return <div class="shell">
-		<a class="skip" href="#main">{t("To the content")}</a>
-		<Side entry={entry} />
-		<main id="main">
-			{liveState.value === "lost" && <div class="lost" role="alert">{t("The connection to the console is lost; trying again. What you see may be old.")}</div>}
-			{session.value.role === "administrator" && !session.value.totp && path.value === "/" &&
-				<div class="note warn"><span>{t("Your account has no one-time code yet.")}</span><a class="button small" href="/account">{t("Set it up")}</a></div>}
-			{View ? <Guarded key={path.value} View={View} id={id} /> : <Page title={t("There is no such page")}><p><a href="/">{t("Overview")}</a></p></Page>}
-		</main>
-	</div>;
+	return (
+		<div class="shell">
+			<a class="skip" href="#main">
+				{t("To the content")}
+			</a>
+			<Side entry={entry} />
+			<main id="main">
+				{liveState.value === "lost" && (
+					<div class="lost" role="alert">
+						{t("The connection to the console is lost; trying again. What you see may be old.")}
+					</div>
+				)}
+				{session.value.role === "administrator" && !session.value.totp && path.value === "/" && (
+					<div class="note warn">
+						<span>{t("Your account has no one-time code yet.")}</span>
+						<a class="button small" href="/account">
+							{t("Set it up")}
+						</a>
+					</div>
+				)}
+				{View ? (
+					<Guarded key={path.value} View={View} id={id} />
+				) : (
+					<Page title={t("There is no such page")}>
+						<p>
+							<a href="/">{t("Overview")}</a>
+						</p>
+					</Page>
+				)}
+			</main>
+		</div>
+	);
 }
