@@ -395,7 +395,8 @@ policies_to_engine(struct agent *a)
 			    log_q(i->string));
 		}
 		if (e != OK)
-			log_warn("policy.ignored", "member=engine option=%s why=wrong", log_q(i->string));
+			log_warn("policy.ignored", "member=engine option=%s why=wrong",
+			    log_q(i->string));
 	}
 	if (a->engine != NULL)
 		engine_apply(a->engine, gate, memory, deadline < 1000 ? 1000 : deadline);

@@ -264,8 +264,8 @@ test_old_tasks_are_forgotten(void **state)
 
 	add_agent(db, A1, "a", "g");
 	for (size_t i = 0; i < 3; i++) {
-		struct task_row t = { .id = ids[i], .target = A1, .type = "status", .envelope = "{}",
-			.created = created[i], .expires = expires[i] };
+		struct task_row t = { .id = ids[i], .target = A1, .type = "status",
+			.envelope = "{}", .created = created[i], .expires = expires[i] };
 
 		assert_int_equal(store_task_add(db, &t), OK);
 		assert_int_equal(store_delivery_add(db, ids[i], A1, created[i]), OK);
