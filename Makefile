@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load sanitize sanitize-sample deb deb-test rpm web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load other-mbedtls sanitize sanitize-sample deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -69,6 +69,7 @@ help:
 	@echo 'make web        the pages of the web console into build/web (node and npm)'
 	@echo 'make demo       install what is missing, build, run server + branch + workstation here and show an update and a detection'
 	@echo 'make test       install what is missing, build, run unit, golden, corpus and integration tests'
+	@echo 'make other-mbedtls   build and test against mbedTLS 3.6 of Debian 13'
 	@echo 'make check      style, layers, static analysis (cppcheck, clang-tidy, gcc -fanalyzer), hardening of the programs'
 	@echo 'make analyze    the same and clang'\''s path-sensitive analysis, minutes'
 	@echo 'make sanitize   unit and corpus tests under ASan+UBSan and TSan, a sample of programs under ASan'
@@ -256,6 +257,10 @@ lab:
 load: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) MODE=release all build/release/tests/torture/loadcrowd
 	@$(PYTHON) tests/torture/load.py build/release
+
+# Against mbedTLS 3.6 of Debian 13 (needs its mirror; nothing is installed).
+other-mbedtls:
+	@tests/lib/other-mbedtls.sh
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)/etc/atalaia
