@@ -141,8 +141,8 @@ def protected(w):
     mirrored = branch.file("/var/lib/atalaia/mirror/root/signatures/metadata/timestamp.json")
     wait_for(mirrored.exists, 90, "the branch's mirror")
     # From now on the workstation has no way to the server's mirror: what comes, comes through the branch.
-    sh("ip", "netns", "exec", station.ns, "nft", "-f", "-", input="table inet t { chain o { type filter hook output "
-       f"priority 0; ip daddr {server.address} tcp dport {{ 2021, 2221, 3333, 3400-3999 }} drop; }} }}\n")
+    sh("ip", "netns", "exec", station.ns, "nft", "-f", "-", input="table inet t {\n chain o {\n  type filter hook output "
+       f"priority 0;\n  ip daddr {server.address} tcp dport {{ 2021, 2221, 3333, 3400-3999 }} drop\n }}\n}}\n")
     w.signatures.write_text(w.signatures.read_text() + f"{'f' * 32}:77:Test.new\n")
     server.run("atalaia-repo publish /srv/atalaia/signatures /srv/signatures --engine clamav --out /var/lib/atalaia-feeds")
     wait_for(lambda: feed(station).get("version", 0) >= 3, 120, "the next set, by way of the branch")
