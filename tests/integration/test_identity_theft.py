@@ -244,6 +244,8 @@ def test_it_cannot_raise_its_powers(world):
 def test_revocation_ends_it(world):
     """The owners take the forged target away, and their authority revokes certificate and task key."""
     s = world.server
+    if world.console.process.poll() is None:    # it holds the folder
+        world.console.stop()
     s.run("atalaia-repo", "add", s.dir / "console/policies", "--remove", "authority.json", "--out",
           world.publish_root)
     world.console = s.start("atalaia-console", "serve", "--config", world.console_conf)
