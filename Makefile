@@ -22,8 +22,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 MODE_debug   := -O1 -g
 MODE_release := -O2 -g -DNDEBUG -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
-MODE_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
-MODE_tsan    := -O1 -g -fsanitize=thread
+MODE_asan    := -O1 -g1 -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+MODE_tsan    := -O1 -g1 -fsanitize=thread
 ifeq ($(MODE_$(MODE)),)
 $(error MODE=$(MODE) is not known: use debug, release, asan or tsan)
 endif
@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load other-mbedtls sanitize sanitize-sample deb deb-test rpm web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load other-mbedtls sanitize sanitize-ci sanitize-sample deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -224,6 +224,16 @@ sanitize: deps-test
 	@$(MAKE) --no-print-directory MODE=asan all unit corpus
 	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory MODE=asan sanitize-sample
 	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $(MAKE) --no-print-directory MODE=tsan unit corpus
+# What CI has time for: everything of one file, the pages of golden cases and one program over the wire.
+sanitize-ci:
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=asan all tests
+	@$(MAKE) --no-print-directory MODE=asan unit corpus
+	@ASAN_OPTIONS=detect_leaks=0 $(MAKE) --no-print-directory MODE=asan sanitize-sample \
+		SANITIZE_SAMPLE='tests/golden tests/integration/test_mirror_http.py tests/integration/test_fetch_lines.py'
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=tsan all tests
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $(MAKE) --no-print-directory MODE=tsan unit
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/lib/tsan.supp $(MAKE) --no-print-directory MODE=tsan sanitize-sample \
+		SANITIZE_SAMPLE=tests/integration/test_mirror_http.py
 sanitize-sample:
 	ATALAIA_BIN=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider -k 'not clock' $(PYTEST_ARGS) $(SANITIZE_SAMPLE)
 

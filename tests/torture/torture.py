@@ -82,7 +82,7 @@ def by_power_cut(v, how):
 def plan():
     """(victim, how, function, whether something must break)"""
     for make in SYSTEM_CALLS:
-        for how in ("kill", "ENOSPC", "EIO"):
+        for how in ("kill", "ENOSPC", "EIO", "EINTR"):
             yield make, how, by_system_call, False
     for make in CARELESS:
         yield make, "kill", by_system_call, True

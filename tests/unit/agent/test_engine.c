@@ -3,6 +3,8 @@
 #include "engine_world.h"
 #include "proto/command.h"
 
+#include <signal.h>
+
 static void
 the_gate_refuses_what_must_not_become_current(void **state)
 {
@@ -208,5 +210,6 @@ main(void)
 		TEST(words),
 	};
 
+	(void)signal(SIGPIPE, SIG_IGN); /* as httpd_new does in the agent */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,7 +168,10 @@ close_world(struct world *w)
 	while (w->closing > 0)
 		(void)uv_run(&w->loop, UV_RUN_ONCE);
 	engine_close(w->engine, NULL, NULL);
-	events_close(w->ev, NULL, NULL);
+	w->closing = 1; /* events use the client to their end */
+	events_close(w->ev, one_closed, w);
+	while (w->closing > 0)
+		(void)uv_run(&w->loop, UV_RUN_ONCE);
 	httpd_close(w->receiver, 0, NULL, NULL);
 	httpc_close(w->http, NULL, NULL);
 	(void)uv_run(&w->loop, UV_RUN_DEFAULT);
