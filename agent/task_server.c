@@ -323,6 +323,7 @@ task_server_new(struct task_server **out, struct agent *a, struct fault *f)
 	o.gate = gate;
 	o.tls = tls;
 	o.max_connections = LIMIT_TASK_CONNECTIONS;
+	o.max_per_address = LIMIT_TASK_CONNECTIONS / 2; /* who stalls leaves room for the console */
 	o.handshakes_per_s = HANDSHAKES_PER_S;
 	o.handshake_burst = HANDSHAKE_BURST;
 	e = httpd_new(&s->httpd, &a->loop, &o, f);

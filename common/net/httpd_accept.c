@@ -22,14 +22,18 @@ refuse_reason(struct http_conn *c)
 
 	if (d->closing)
 		return "server closes";
-	if (d->stats.connections > d->o.max_connections)
-		return "too many connections";
+	/* First the source's own limits: a crowd from one address that is turned away in this very
+	 * turn of the loop must not count against the others. */
 	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
 		return "too many connections from this address";
 	c->counted = true;
 	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s,
 				  d->o.handshake_burst, clock_mono_ms()))
 		return "too many handshakes from this address";
+	if (d->admitted >= d->o.max_connections)
+		return "too many connections";
+	c->admitted = true;
+	d->admitted++;
 	return NULL;
 }
 

@@ -58,6 +58,8 @@ conn_close(struct http_conn *c, const char *why)
 	if (c->why != NULL) /* the first reason wins */
 		return;
 	c->why = why;
+	if (c->admitted)
+		c->d->admitted--;
 	log_debug("http.close", "server=%s peer=%s why=\"%s\"", c->d->o.name,
 	    addr_format(peer, &c->peer), why);
 	if (c->tls != NULL)

@@ -45,6 +45,7 @@ struct http_listener {
 };
 
 struct httpd {
+	uint32_t admitted; /* connections that were not turned away and are not closing */
 	uv_loop_t *loop;
 	struct httpd_options o;
 	struct tls_config *tls;
@@ -86,7 +87,7 @@ struct http_conn {
 	struct buf in;	 /* bytes that came while they could not be parsed */
 	const char *why; /* closing, and the reason */
 	enum http_phase phase;
-	bool reading, is_later, counted, unread;
+	bool reading, is_later, counted, admitted, unread;
 	uint64_t due, due_mark; /* deadline of the phase; what had moved when it was set */
 	uint64_t write_due, write_mark;
 	uint64_t bytes_in, submitted, file_bytes;
