@@ -25,6 +25,7 @@ static const char *const type_words[] = {
 	[POLICY_WINDOWS] = "windows",
 	[POLICY_STRINGS] = "strings",
 	[POLICY_SOURCES] = "sources",
+	[POLICY_ADDRESSES] = "table", /* an object of free names, too */
 	[POLICY_TABLE] = "table",
 };
 
