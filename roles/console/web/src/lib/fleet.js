@@ -17,18 +17,19 @@ export async function loadFleet() {
 	};
 }
 
-// Live messages come faster than frames: they are put in together.
+// A thousand live messages a second are put in together: sorting the list for each would keep a core busy.
+const GATHER_MS = 250;
 let pending = new Map();
-let frame = 0;
+let timer = 0;
 export function updateComputer(row) {
 	pending.set(row.agent, row);
-	frame ||= requestAnimationFrame(() => {
-		frame = 0;
+	timer ||= setTimeout(() => {
+		timer = 0;
 		const changes = pending;
 		pending = new Map();
 		if (!fleet.value) return;
 		const rows = fleet.value.rows.map((r) => changes.get(r.agent) ?? r);
 		for (const [id, change] of changes) if (!fleet.value.byId.has(id)) rows.push(change);
 		fleet.value = { ...fleet.value, rows, byId: new Map(rows.map((r) => [r.agent, r])) };
-	});
+	}, GATHER_MS);
 }
