@@ -62,11 +62,18 @@ make(struct task *t)
 static void
 use(struct vault_task *v, void (*work)(struct quarantine *q, void *ctx), void (*done)(void *ctx))
 {
+	struct fault f = { 0 };
+	enum err e;
+
 	v->use.work = work;
 	v->use.done = done;
-	v->err = scanner_vault_use(task_agent(v->task)->scanner, &v->use, &v->fault);
-	if (v->err != OK)
-		end(v, NULL);
+	/* v->err and v->fault are the worker's from here on. */
+	e = scanner_vault_use(task_agent(v->task)->scanner, &v->use, &f);
+	if (e == OK)
+		return;
+	v->err = e;
+	v->fault = f;
+	end(v, NULL);
 }
 
 /* --- list --- */
