@@ -1,8 +1,10 @@
 """kill -9 of the agent around every commit of its journal, for each type of task that does something: the
 console learns an outcome that is true, and what the task does is done at most once. A sample of the types;
 STEP=1 (make torture) tries all. Then push and pull, each alone and both at once."""
+import base64
 import concurrent.futures
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import uuid
 
 import pytest
 
@@ -67,7 +70,7 @@ def outcome(f, task):
     return json.loads(f.console_run("task", "show", task, "--json").stdout)["agents"][0]
 
 
-def role_args(n):
+def role_args(_, n):
     return {"role": "update-agent", "on": True, "settings": {"idle_timeout": f"{n + 3}m"}}
 
 
@@ -75,25 +78,47 @@ def until():
     return (datetime.datetime.utcnow() + datetime.timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def vault_args(f, n):
+    """An item as the agent makes it, since there is no engine here that would find one."""
+    item = str(uuid.uuid4())
+    folder, back = f.server.dir / "state/quarantine" / item, f.server.dir / "home" / item
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "file").write_text(f"bad {n}")
+    (folder / "meta.json").write_text(json.dumps({
+        "id": item, "path": str(back), "path_b64": base64.b64encode(str(back).encode()).decode(),
+        "signature": "Test", "sha256": hashlib.sha256(f"bad {n}".encode()).hexdigest(), "size": 5, "mode": 0o640,
+        "uid": f.server.uid, "gid": f.server.gid, "dev": 1, "ino": 1, "how": "rename"}))
+    f.server.own(f.server.dir / "state/quarantine")
+    return {"id": item}
+
+
+# Each type of agent/task_table.c.
 ARGS = {
     "role.set": role_args,
-    "update.now": lambda n: {"feed": "signatures"},
-    "scan.start": lambda n: {"paths": []},      # filled in below
-    "collect": lambda n: {"what": ["system"]},
-    "update.pin": lambda n: {"feed": "signatures", "version": 2, "until": until()},
-    "policy.refresh": lambda n: {},
-    "agent.group": lambda n: {"group": f"g{n}"},
+    "update.now": lambda f, n: {"feed": "signatures"},
+    "update.cancel": lambda f, n: {"feed": "signatures"},
+    "scan.start": lambda f, n: {"paths": [str(f.server.dir / "scanned")]},
+    "scan.stop": lambda f, n: {},
+    "collect": lambda f, n: {"what": ["system"]},
+    "update.pin": lambda f, n: {"feed": "signatures", "version": 2, "until": until()},
+    "policy.refresh": lambda f, n: {},
+    "agent.group": lambda f, n: {"group": f"g{n}"},
+    "agent.restart": lambda f, n: {},
+    "status": lambda f, n: {},
+    "quarantine.list": lambda f, n: {},
+    "quarantine.restore": vault_args,
 }
+ONCE_ONLY = ("update.now", "update.cancel", "scan.start", "scan.stop", "policy.refresh", "status", "quarantine.list")
 
 
-def is_true(f, kind, n, task, end):
+def is_true(f, kind, n, task, args, end):
     """Nothing is claimed that did not happen."""
     state = end["state"]
     if state == "interrupted":
         local = next(
             t for t in json.loads(f.server.local("/v1/tasks"))["tasks"] if t["id"] == task)
         assert "interrupted at step" in local["detail"] and end["error"] == "agent-died", (local, end)
-        assert kind in ("update.now", "scan.start", "policy.refresh")
+        assert kind in ONCE_ONLY, kind
         return
     if kind == "scan.start":                    # there is no engine here: refused before anything is opened
         assert state in ("done", "failed") and (state == "done" or end["error"]), end
@@ -106,6 +131,9 @@ def is_true(f, kind, n, task, end):
         assert (f.server.dir / "state/identity/group").read_text() == f"g{n}" == end["result"]["group"]
     if kind == "update.pin":
         assert end["result"]["version"] == 2
+    if kind == "quarantine.restore":
+        assert (f.server.dir / "home" / args["id"]).read_text() == f"bad {n}"
+        assert not (f.server.dir / "state/quarantine" / args["id"]).exists()
     if kind == "collect":
         files = list((f.server.dir / "console/collected" / f.server.agent_id / task).iterdir())
         assert [x.name for x in files] == ["system.json"] and json.loads(files[0].read_text())
@@ -120,7 +148,7 @@ def test_the_outcome_is_true(world, kind, where):
     killed = 0
     for n in range(1, MOST):
         start(world, f"journal.kill.{where}@{n}")
-        args = {"paths": [str(world.server.dir / "scanned")]} if kind == "scan.start" else ARGS[kind](n)
+        args = ARGS[kind](world, n)
         sent = world.console_run("task", "send", world.server.agent_id, kind, "--args", json.dumps(args),
                                  "--json")
         task = json.loads(sent.stdout)["id"]
@@ -133,7 +161,7 @@ def test_the_outcome_is_true(world, kind, where):
             start(world)
             what = f"outcome of {kind} killed {where} commit {n}"
             wait_for(lambda: ended() or forget_offer(world), 30, what)
-        is_true(world, kind, n, task, outcome(world, task))
+        is_true(world, kind, n, task, args, outcome(world, task))
         world.server.agent.stop()
         if not died:
             break
