@@ -101,6 +101,7 @@ events_class_of(const char *type)
 		{ "update.", EVENT_TASK },
 		{ "task.", EVENT_TASK },
 		{ "role.", EVENT_TASK },
+		{ "console.", EVENT_TASK },
 		{ "policy.", EVENT_TASK },
 		{ "engine.", EVENT_TASK },
 		{ "events.", EVENT_TASK },

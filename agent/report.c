@@ -105,6 +105,12 @@ report_confinement(struct agent *a, const char *program, const char *what)
 }
 
 void
+report_console_refused(struct agent *a, const char *address, const char *why, uint64_t n)
+{
+	EMIT(a, "console.refused", TEXT("address", address), TEXT("why", why), NUMBER("count", n));
+}
+
+void
 report_skew(struct agent *a, int64_t wall, int64_t floor)
 {
 	char is[CLOCK_TEXT], least[CLOCK_TEXT];

@@ -1,6 +1,7 @@
 /* task_server.c - the routes of port 2222. */
 #include "task_server.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "identity.h"
 #include "net/httpd.h"
 #include "policies.h"
+#include "report.h"
 #include "status.h"
 #include "task_stream.h"
 #include "tasks.h"
@@ -19,11 +21,13 @@
 #define HANDSHAKE_BURST 32u
 #define DRAIN_MS 500u
 #define LIST_MAX 200
+#define REFUSED_PAUSE_MS 60000u /* a flood of refusals must not fill the spool */
 
 struct task_server {
 	struct agent *agent;
 	struct httpd *httpd;
 	struct streams *streams;
+	uint64_t refused, refused_told_ms; /* since the last event; when that was, 0 = never */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -225,6 +229,20 @@ admit(void *ctx, const struct pki_identity *peer)
 	return ok;
 }
 
+static void
+handshake_failed(void *ctx, const char *peer, const char *why)
+{
+	struct task_server *s = ctx;
+	uint64_t now = clock_mono_ms();
+
+	s->refused++;
+	if (s->refused_told_ms != 0 && now - s->refused_told_ms < REFUSED_PAUSE_MS)
+		return;
+	report_console_refused(s->agent, peer, why, s->refused);
+	s->refused = 0;
+	s->refused_told_ms = now;
+}
+
 static bool
 gate(struct http_req *r, void *ctx)
 {
@@ -321,6 +339,7 @@ task_server_new(struct task_server **out, struct agent *a, struct fault *f)
 	o.n_routes = sizeof routes / sizeof routes[0];
 	o.ctx = s;
 	o.gate = gate;
+	o.handshake_failed = handshake_failed;
 	o.tls = tls;
 	o.max_connections = LIMIT_TASK_CONNECTIONS;
 	o.max_per_address = LIMIT_TASK_CONNECTIONS / 2; /* who stalls leaves room for the console */

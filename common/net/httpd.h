@@ -48,6 +48,8 @@ struct httpd_options {
 	 */
 	bool (*gate)(struct http_req *r, void *ctx);
 	struct tls_config *tls; /* NULL: plain. The server takes its own reference */
+	/* A TLS handshake that the server's rules or the peer ended; peer: its IP. May be NULL. */
+	void (*handshake_failed)(void *ctx, const char *peer, const char *why);
 	bool local_only;   /* binds loopback only, refuses Origin and a Host that is not loopback:
 			      2226, 2227 */
 	bool local_forced; /* the operator insists on another address for local_only */

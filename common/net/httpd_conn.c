@@ -336,8 +336,11 @@ on_tls(struct http_conn *c, const uint8_t *p, size_t n)
 	}
 	if (shaking) {
 		c->d->stats.handshakes_failed++;
-		log_info("tls.refused", "server=%s peer=%s why=%s", c->d->o.name,
-		    addr_format_ip(peer, &c->peer), log_q(fault_text(tls_fault(c->tls))));
+		(void)addr_format_ip(peer, &c->peer);
+		log_info("tls.refused", "server=%s peer=%s why=%s", c->d->o.name, peer,
+		    log_q(fault_text(tls_fault(c->tls))));
+		if (c->d->o.handshake_failed != NULL)
+			c->d->o.handshake_failed(c->d->o.ctx, peer, fault_text(tls_fault(c->tls)));
 	}
 	if (c->req == NULL)
 		conn_finish(c, true); /* so that the client can read the alert */

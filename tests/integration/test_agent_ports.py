@@ -98,3 +98,11 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_certificate_is_refused(world, case):
     assert ask(world, *WRONG[case](world)) is None
+
+
+def test_a_refusal_becomes_an_event_and_a_flood_of_them_does_not(world):
+    for _ in range(5):
+        assert ask(world, None, None) is None
+    told = world.wait_event("console.refused", world.server)["data"]
+    assert told["address"].startswith("127.") and told["why"] and told["count"] >= 1, told
+    assert len([e for e in world.events() if e["type"].endswith("console.refused")]) <= 2
