@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 import fleet as fleets
-from world import wait_for
+from world import run, wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.60.21", "127.0.60.22", "127.0.60.23")
@@ -133,6 +133,12 @@ def test_the_vault_is_listed_and_gives_back_by_task(world):
     assert again["state"] == "failed" and again["error"] == "not-found", again
 
 
+def child(parent, name):
+    """Pid of the parent's child with this name, or None."""
+    done = run(["pgrep", "-P", parent, "-x", name])
+    return int(done.stdout.split()[0]) if done.stdout.split() else None
+
+
 def test_a_scan_by_policy_runs_once_in_its_window_and_stops_at_its_end(world):
     w = world.workstation
     folder = w.dir / "documents"                  # the restored file is still there
@@ -163,6 +169,9 @@ def test_a_scan_by_policy_runs_once_in_its_window_and_stops_at_its_end(world):
     (w.dir / "state/scan-schedule.json").unlink()
     world.start_agent(w)
     wait_for(lambda: log(w, "event=scan.scheduled paths=1"), 40, "the second scan")
+    scan = wait_for(lambda: child(w.agent.process.pid, "atalaia-scan"), 10, "the scanner")
+    assert os.getpriority(os.PRIO_PROCESS, scan) == 15
+    assert run(["ionice", "-p", scan]).stdout.strip() == "idle"
     busy = world.send_task(w, "scan.start", {"paths": ["/etc"]})
     assert busy["state"] == "failed" and busy["error"] == "busy", busy
     world.set_policy("default.json", {"update": update})  # the window is gone
