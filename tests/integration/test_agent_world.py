@@ -360,7 +360,7 @@ def test_a_group_overrides_and_is_applied_live(world):
         members = json.loads(world.workstation.local("/v1/policy"))["members"]
         m = next(m for m in members if m["member"] == "update.delta")
         return m["value"] == "off" and m["origin"] == "group/default.json"
-    wait_for(seen, 20, "the group's value in force")
+    wait_for(seen, 60, "the group's value in force")
 
 
 def test_engine_and_event_classes_of_a_policy_are_applied_live(world):
@@ -379,8 +379,12 @@ def test_engine_and_event_classes_of_a_policy_are_applied_live(world):
     refused = world.server.write("wrong.json", json.dumps({"engine": {"deadline": "soon"}}))
     done = world.console_run("policy", "set", "default.json", refused, check=False)
     assert done.returncode == 1 and "engine.deadline" in done.stderr
+    def told():                                 # since this start
+        spool = json.loads(host.local("/v1/status"))["spool"]["telemetry"]
+        return spool["delivered"] > 0 and spool["waiting"] == 0
+
     restart()
-    wait_for(lambda: started() > 0, 30, "agent.started")
+    wait_for(told, 60, "agent.started and what waited before it")
     before = started()
     world.set_policy("default.json", {**policy(), "events": {"classes": {"telemetry": False}},
                                       "engine": {"deadline": "77s", "command_scan": "/bin/true"}})
@@ -392,7 +396,7 @@ def test_engine_and_event_classes_of_a_policy_are_applied_live(world):
     wait_for(lambda: any("engine.options" in x and "deadline_ms=300000" in x for x in host.agent.err), 40,
              "the engine's own options again")
     restart()
-    wait_for(lambda: started() > before, 30, "agent.started")
+    wait_for(told, 60, "agent.started")
     assert started() == before + 1
 
 
