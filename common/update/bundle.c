@@ -45,7 +45,7 @@ read_name(struct bundle_member *m, const char *feed, const char *name)
 	m->target = text_starts(name, "targets/");
 	if (!m->target && !text_starts(name, "metadata/"))
 		return false;
-	file = strchr(name, '/') + 1;
+	file = name + (m->target ? sizeof "targets/" : sizeof "metadata/") - 1;
 	if (text_copy(m->file, sizeof m->file, file, strlen(file)) != OK)
 		return false;
 	if (!m->target)
