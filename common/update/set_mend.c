@@ -42,7 +42,7 @@ make_parents(const char *folder, const char *name, struct fault *f)
 static enum err
 move_in(const char *from, const char *folder, const char *name, struct fault *f)
 {
-	char a[SET_PATH], b[SET_PATH];
+	char a[SET_PATH], b[SET_PATH] = "";
 	enum err e = file_join(a, sizeof a, from, name);
 
 	if (e == OK)
