@@ -183,6 +183,23 @@ db_end(struct sql_stmt *s)
 }
 
 enum err
+db_array(struct sql_stmt *s, enum err e,
+    enum err (*row)(void *arg, struct sql_stmt *s, cJSON *list), void *arg, cJSON **out)
+{
+	*out = cJSON_CreateArray();
+	if (*out == NULL)
+		e = ERR_NOMEM;
+	while (e == OK && (e = db_step(s)) == OK)
+		e = row(arg, s, *out);
+	db_end(s);
+	if (e == ERR_NOTFOUND)
+		return OK;
+	cJSON_Delete(*out);
+	*out = NULL;
+	return e;
+}
+
+enum err
 db_run(struct db *db, const char *text, const char *letters, ...)
 {
 	struct sql_stmt *s = db_prepare(db, text);

@@ -9,6 +9,7 @@
 #include "store/sql.h"
 #include "work.h"
 
+#include <cjson/cJSON.h>
 #include <stdint.h>
 
 struct db; /* opaque */
@@ -26,6 +27,10 @@ MUST_CHECK enum err db_bind(struct sql_stmt *s, const char *letters, ...);
 /* OK: a row; ERR_NOTFOUND: no more rows; ERR_EXISTS: a unique rule; ERR_NOSPACE, ERR_IO. */
 MUST_CHECK enum err db_step(struct sql_stmt *s);
 void db_end(struct sql_stmt *s); /* NULL is fine */
+/* The rows as a JSON array to which row appends each. e: what db_bind said. Ends the statement. On
+ * an error *out is NULL. */
+MUST_CHECK enum err db_array(struct sql_stmt *s, enum err e,
+    enum err (*row)(void *arg, struct sql_stmt *s, cJSON *list), void *arg, cJSON **out);
 /* Prepare, bind, run to the end. */
 MUST_CHECK enum err db_run(struct db *db, const char *text, const char *letters, ...);
 int64_t db_changes(struct db *db);

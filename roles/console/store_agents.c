@@ -122,7 +122,7 @@ store_agent_clone(struct db *db, const char *agent, int64_t now)
 }
 
 static enum err
-agent_json(struct sql_stmt *s, cJSON *list)
+agent_json(void *arg, struct sql_stmt *s, cJSON *list)
 {
 	struct agent_row a;
 	cJSON *o = cJSON_CreateObject();
@@ -165,19 +165,8 @@ store_agents_list(struct db *db, const char *group, cJSON **out)
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT " AGENT_COLUMNS " FROM agents WHERE ?1 IS NULL OR ?1 = '' OR grp = ?1"
 	    " ORDER BY host, agent");
-	enum err e = db_bind(s, "t", group);
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK)
-		e = agent_json(s, *out);
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, db_bind(s, "t", group), agent_json, NULL, out);
 }
 
 enum err

@@ -380,29 +380,23 @@ store_task_show(struct db *db, const char *id, cJSON **out, int64_t *rev, int64_
 	return OK;
 }
 
+static enum err
+add_task(void *arg, struct sql_stmt *s, cJSON *list)
+{
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : task_json(s, o);
+
+	if (e == OK)
+		return json_append(list, o);
+	cJSON_Delete(o);
+	return e;
+}
+
 enum err
 store_tasks_list(struct db *db, uint64_t limit, cJSON **out)
 {
 	struct sql_stmt *s =
 	    db_prepare(db, TASK_SELECT "GROUP BY t.id ORDER BY t.created DESC LIMIT ?");
-	enum err e = db_bind(s, "i", (int64_t)limit);
-	cJSON *o;
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK) {
-		o = cJSON_CreateObject();
-		e = o == NULL ? ERR_NOMEM : task_json(s, o);
-		if (e == OK)
-			e = json_append(*out, o);
-		else
-			cJSON_Delete(o);
-	}
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, db_bind(s, "i", (int64_t)limit), add_task, NULL, out);
 }

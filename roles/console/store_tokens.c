@@ -78,7 +78,7 @@ store_token_revoke(struct db *db, const char *id, int64_t now)
 }
 
 static enum err
-token_json(struct sql_stmt *s, cJSON *list)
+token_json(void *arg, struct sql_stmt *s, cJSON *list)
 {
 	struct token_row t;
 	cJSON *o = cJSON_CreateObject();
@@ -112,19 +112,8 @@ store_tokens_list(struct db *db, cJSON **out)
 {
 	struct sql_stmt *s =
 	    db_prepare(db, "SELECT " TOKEN_COLUMNS " FROM tokens ORDER BY created");
-	enum err e = db_bind(s, "");
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK)
-		e = token_json(s, *out);
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, db_bind(s, ""), token_json, NULL, out);
 }
 
 enum err

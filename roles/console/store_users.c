@@ -104,7 +104,7 @@ store_user_delete(struct db *db, const char *name)
 }
 
 static enum err
-user_json(struct sql_stmt *s, cJSON *list)
+user_json(void *arg, struct sql_stmt *s, cJSON *list)
 {
 	struct user_row u;
 	cJSON *o = cJSON_CreateObject(), *groups;
@@ -143,19 +143,8 @@ store_users_list(struct db *db, cJSON **out)
 {
 	struct sql_stmt *s = db_prepare(db, "SELECT " COLUMNS ", (SELECT count(*) FROM sessions"
 					    " WHERE user = name) FROM users ORDER BY name");
-	enum err e = db_bind(s, "");
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK)
-		e = user_json(s, *out);
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, db_bind(s, ""), user_json, NULL, out);
 }
 
 enum err

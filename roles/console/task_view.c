@@ -195,6 +195,24 @@ row_json(struct db *db, const struct task_context *x, struct sql_stmt *s, cJSON 
 	return e == OK ? add_signatures(db, x, o, sql_text(s, 13)) : e;
 }
 
+struct page {
+	struct db *db;
+	const struct task_context *x;
+};
+
+static enum err
+add_row(void *arg, struct sql_stmt *s, cJSON *list)
+{
+	const struct page *p = arg;
+	cJSON *o = cJSON_CreateObject();
+	enum err e = o == NULL ? ERR_NOMEM : row_json(p->db, p->x, s, o);
+
+	if (e == OK)
+		return json_append(list, o);
+	cJSON_Delete(o);
+	return e;
+}
+
 /* The page first, its sums after: a page costs its own deliveries only. */
 #define LIST(page)                                                                                 \
 	"SELECT t.id, t.target, t.type, t.created, t.expires, t.canceled,"                         \
@@ -219,27 +237,11 @@ task_list(struct db *db, const struct task_context *x, const struct task_query *
 	static const char all[] =
 	    LIST(BOTH " WHERE " SEEN("t.target") " AND (?3 = '' OR t.id = ?3)");
 	struct sql_stmt *s = db_prepare(db, q->agent[0] != '\0' ? of_agent : all);
+	struct page page = { db, x };
 	enum err e = db_bind(s, "ttti", q->scope, q->before, q->agent[0] != '\0' ? q->agent : q->id,
 	    (int64_t)q->limit);
-	cJSON *o;
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK) {
-		o = cJSON_CreateObject();
-		e = o == NULL ? ERR_NOMEM : row_json(db, x, s, o);
-		if (e == OK)
-			e = json_append(*out, o);
-		else
-			cJSON_Delete(o);
-	}
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, e, add_row, &page, out);
 }
 
 enum err

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static enum err
-row_json(struct sql_stmt *s, cJSON *list)
+row_json(void *arg, struct sql_stmt *s, cJSON *list)
 {
 	static const char *const names[] = { "user", "address", "action", "object", "detail" };
 	cJSON *o = cJSON_CreateObject();
@@ -37,19 +37,9 @@ trail_list(struct db *db, const struct trail_query *q, cJSON **out)
 	    "SELECT n, at, user, address, action, object, detail, status, hash FROM trail"
 	    " WHERE (?1 = 0 OR n < ?1) AND (?2 = '' OR user = ?2) AND"
 	    " (?3 = '' OR substr(action, 1, length(?3)) = ?3) ORDER BY n DESC LIMIT ?4");
-	enum err e = db_bind(s, "itti", q->before, q->user, q->action, (int64_t)q->limit);
 
-	*out = cJSON_CreateArray();
-	if (*out == NULL)
-		e = ERR_NOMEM;
-	while (e == OK && (e = db_step(s)) == OK)
-		e = row_json(s, *out);
-	db_end(s);
-	if (e == ERR_NOTFOUND)
-		return OK;
-	cJSON_Delete(*out);
-	*out = NULL;
-	return e;
+	return db_array(s, db_bind(s, "itti", q->before, q->user, q->action, (int64_t)q->limit),
+	    row_json, NULL, out);
 }
 
 /* One row against the hash of the row before, which it replaces. */
