@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 round_trip(const cJSON *event)
 {
-	struct event_stamp s = { EVENT_TASK, "0", 0, true, 7, 8 };
+	struct event_stamp s = { EVENT_TASK, "0", 0, true, 7, 8, NULL };
 	struct event_list again;
 	struct event_key key;
 	struct buf stored, sent;

@@ -1,6 +1,7 @@
 /* test_pki.c - keys, requests, certificates, and every reason to refuse one. */
 #include "net/pki.h"
 
+#include "base/text.h"
 #include "net_world.h"
 
 #include <stdio.h>
