@@ -1,8 +1,10 @@
 /* The journal: what was committed is there after the next start, in order; a first row that cannot
  * be written is refused, a later change waits and is written. */
 #include "journal.h"
+#include "store/sql.h"
 #include "test.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,12 +65,14 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const tails[] = { "", "-wal", "-shm", ".damaged" };
-	char name[96];
+	char pattern[96];
+	glob_t found;
 
-	for (size_t i = 0; i < 4; i++) {
-		(void)snprintf(name, sizeof name, "%s%s", path, tails[i]);
-		(void)unlink(name);
+	(void)snprintf(pattern, sizeof pattern, "%s*", path);
+	if (glob(pattern, 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			(void)unlink(found.gl_pathv[i]);
+		globfree(&found);
 	}
 	return 0;
 }
@@ -145,7 +149,8 @@ a_first_row_on_a_full_disk_is_refused(void **state)
 static void
 a_damaged_file_is_set_aside_and_time_begins_anew(void **state)
 {
-	char name[96];
+	char pattern[96];
+	glob_t found;
 	FILE *f = fopen(path, "w");
 
 	assert_non_null(f);
@@ -156,8 +161,29 @@ a_damaged_file_is_set_aside_and_time_begins_anew(void **state)
 	assert_int_equal(journal_count(j), 0);
 	assert_int_equal(journal_created(j), 77);
 	close_it();
-	(void)snprintf(name, sizeof name, "%s.damaged", path);
-	assert_int_equal(access(name, F_OK), 0);
+	(void)snprintf(pattern, sizeof pattern, "%s.damaged-*", path);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	assert_int_equal(found.gl_pathc, 1);
+	globfree(&found);
+}
+
+/* Journals of before have both tables, and no number of their schema. */
+static void
+a_journal_without_a_schema_number_is_taken_as_it_is(void **state)
+{
+	struct sql *db;
+
+	open_it();
+	journal_insert(j, record(1, TASK_RUNNING), done, NULL);
+	close_it();
+	assert_int_equal(sql_open(&db, path, &(struct sql_options){ 0 }, NULL), OK);
+	assert_int_equal(sql_exec(db, "PRAGMA user_version = 0", NULL), OK);
+	sql_close(db);
+	open_it();
+	assert_int_equal(journal_created(j), 77);
+	assert_int_equal(journal_count(j), 1);
+	assert_int_equal(journal_at(j, 0)->state, TASK_RUNNING);
+	close_it();
 }
 
 int
@@ -171,6 +197,8 @@ main(void)
 		    a_first_row_on_a_full_disk_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_damaged_file_is_set_aside_and_time_begins_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_journal_without_a_schema_number_is_taken_as_it_is, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
