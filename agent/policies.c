@@ -75,7 +75,7 @@ check_authority(struct apply *x, const struct buf *text, struct fault *f)
 	if (e != OK || x->tuf[0] == '\0')
 		return e;
 	(void)snprintf(pins, sizeof pins, "%s/authority-keys.json", x->dir);
-	e = authority_pin_check(pins, x->tuf, text, f);
+	e = authority_pin_check(pins, x->tuf, x->set, text, f);
 	if (e != OK) {
 		authority_free(x->authority);
 		x->authority = NULL;

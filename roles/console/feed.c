@@ -134,6 +134,8 @@ publish(struct feed *fd, uint64_t *version, struct fault *f)
 	enum err e = succession_follow(fd, f);
 
 	if (e == OK)
+		e = succession_put_steps(fd, f);
+	if (e == OK)
 		e = repo_publish(fd->repo, &how, &report, f);
 	if (e == ERR_AGAIN && repo_version(fd->repo) > before) {
 		fault_reset(f); /* all but an authority that waits for its signatures is public */

@@ -22,5 +22,8 @@ MUST_CHECK enum err succession_take(
     struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f);
 /* The same for the staged document itself, before every publication. */
 MUST_CHECK enum err succession_follow(struct feed *fd, struct fault *f);
+/* Every authority that handed over stays in the feed, with its signatures: authority/N.json and
+ * authority/N.signed.json. */
+MUST_CHECK enum err succession_put_steps(struct feed *fd, struct fault *f);
 
 #endif

@@ -5,10 +5,13 @@
 #include "feed_internal.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "os/file.h"
 #include "update/key.h"
 #include "update/signed.h"
 
+#include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -180,6 +183,63 @@ delegate(struct feed *fd, const struct successors *s, struct fault *f)
 	return e;
 }
 
+/* Both files of a step, before the delegation: a PC that slept believes the keys of before alone,
+ * and reads here how they handed over. */
+static enum err
+keep_step(struct feed *fd, const struct successors *s, const void *p, size_t n, struct fault *f)
+{
+	const struct options *o = feed_options(fd);
+	uint64_t version = 0;
+	struct buf text;
+	char name[64];
+	enum err e = json_get_u64(s->tree, "version", JSON_MAX_INT, &version, f);
+
+	buf_init(&text, LIMIT_STAGED);
+	if (e == OK)
+		e = feed_read(o, "authority.staged.json", &text, f);
+	(void)snprintf(name, sizeof name, ROLE_AUTHORITY "/%" PRIu64 ".json", version);
+	if (e == OK)
+		e = feed_keep(o, name, text.data, text.len, f);
+	(void)snprintf(name, sizeof name, ROLE_AUTHORITY "/%" PRIu64 ".signed.json", version);
+	if (e == OK)
+		e = feed_keep(o, name, p, n, f);
+	buf_free(&text);
+	return e;
+}
+
+static enum err
+put_step(struct feed *fd, const char *file, struct fault *f)
+{
+	char name[STATE_PATH];
+	struct buf bytes;
+	enum err e = file_join(name, sizeof name, ROLE_AUTHORITY, file);
+
+	buf_init(&bytes, LIMIT_STAGED);
+	if (e == OK)
+		e = feed_read(feed_options(fd), name, &bytes, f);
+	if (e == OK)
+		e = repo_put(feed_repo(fd), name, bytes.data, bytes.len, f);
+	buf_free(&bytes);
+	return e;
+}
+
+/* A publication that failed half-way has lost what it collected: all steps, each time. */
+enum err
+succession_put_steps(struct feed *fd, struct fault *f)
+{
+	char folder[STATE_PATH];
+	const struct dirent *i;
+	enum err e = options_path(feed_options(fd), "policy/" ROLE_AUTHORITY, folder, f);
+	DIR *d = e == OK ? opendir(folder) : NULL;
+
+	while (e == OK && d != NULL && (i = readdir(d)) != NULL)
+		if (text_ends(i->d_name, ".json"))
+			e = put_step(fd, i->d_name, f);
+	if (d != NULL)
+		(void)closedir(d);
+	return e;
+}
+
 enum err
 succession_take(
     struct feed *fd, const void *p, size_t n, uint32_t *have, uint32_t *need, struct fault *f)
@@ -193,6 +253,8 @@ succession_take(
 	if (e != OK || *have < *need)
 		return e;
 	e = read_staged(fd, &s, f);
+	if (e == OK)
+		e = keep_step(fd, &s, p, n, f);
 	if (e == OK)
 		e = delegate(fd, &s, f);
 	successors_free(&s);

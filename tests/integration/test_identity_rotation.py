@@ -152,33 +152,61 @@ def test_an_agent_of_before_lives_through_a_rotation(world):
     s.agent.stop()
 
 
-def test_other_keys_take_over_the_authority_and_the_first_ones_lose_it(world):
-    s, staged = world.server, world.server.dir / "rotate.json"
-    new = [s.dir / f"new-{n}.pem" for n in (1, 2, 3)]
-    for key in new:
-        s.run("atalaia-repo", "key", "new", key)
-    world.start_agent(s)
-    world.console_run("authority", "rotate", *(x for k in new for x in ("--successor", k)), "--out", staged)
-    version = json.loads(staged.read_text())["signed"]["version"]
+def new_keys(f, *names):
+    keys = [f.server.dir / f"{n}.pem" for n in names]
+    for key in keys:
+        f.server.run("atalaia-repo", "key", "new", key)
+    return keys
 
-    def sign(*keys):
-        for key in keys:
-            world.console_run("authority", "sign", staged, "--key", key)
-        return world.console_run("authority", "publish", staged).stdout
-    assert "waits" in sign(*first_keys(world))              # the old ones alone hand over to nobody
-    assert "1 of 2 signatures: waits" in sign(new[0])
+
+def stage_rotation(f, keys):
+    staged = f.server.dir / "rotate.json"
+    f.console_run("authority", "rotate", *(x for k in keys for x in ("--successor", k)), "--out", staged)
+    return staged
+
+
+def sign(f, staged, *keys):
+    for key in keys:
+        f.console_run("authority", "sign", staged, "--key", key)
+    return f.console_run("authority", "publish", staged).stdout
+
+
+def test_other_keys_take_over_the_authority_and_the_first_ones_lose_it(world):
+    world.keys = new_keys(world, "new-1", "new-2", "new-3")
+    world.start_agent(world.server)
+    staged = stage_rotation(world, world.keys)
+    version = json.loads(staged.read_text())["signed"]["version"]
+    assert "waits" in sign(world, staged, *first_keys(world))              # the old ones alone hand over to nobody
+    assert "1 of 2 signatures: waits" in sign(world, staged, world.keys[0])
     world.set_policy("default.json", {"update": {"interval": "4s", "jitter": "0"}})    # meanwhile life goes on
-    assert "published" in sign(new[2]), version
+    assert "published" in sign(world, staged, world.keys[2]), version
     want = json.loads(world.console_run("authority", "show").stdout)["version"]
     wait_for(lambda: authority_version(world) == want, 30, "the rotated authority")
     works(world)
-    authority, said = next_authority(world, new[1:])
+    authority, said = next_authority(world, world.keys[1:])
     assert "published" in said
     wait_for(lambda: authority_version(world) == authority["version"], 30, "an authority by the new keys")
     assert "0 of 2" in next_authority(world, first_keys(world))[1]
+    world.server.agent.stop()
 
-    # a thief of the console and of the first keys names them again
-    thief = {**authority, "version": authority["version"] + 5}
+
+def test_a_pc_that_slept_through_three_changes_of_keys_follows_each(world):
+    for turn in range(3):
+        staged = stage_rotation(world, new := new_keys(world, f"turn-{turn}-a", f"turn-{turn}-b"))
+        assert "published" in sign(world, staged, *world.keys[1:3], *new) if turn == 0 else \
+            "published" in sign(world, staged, *world.keys, *new)
+        world.keys = new
+    authority, said = next_authority(world, world.keys)        # signed by nobody whom the PC knows
+    assert "published" in said
+    world.start_agent(world.server)
+    wait_for(lambda: authority_version(world) == authority["version"], 30, "the newest authority")
+    assert sum("event=authority.step" in x and "why=" not in x for x in world.server.agent.err) == 3
+    works(world)
+
+
+def test_a_thief_of_the_console_and_of_keys_that_left_changes_nothing(world):
+    s, have = world.server, authority_version(world)
+    thief = {**json.loads(world.console_run("authority", "show").stdout), "version": have + 5}
     (s.dir / "thief").mkdir()
     (s.dir / "thief/authority.json").write_text(json.dumps(thief))
     world.console.stop()
@@ -190,7 +218,7 @@ def test_other_keys_take_over_the_authority_and_the_first_ones_lose_it(world):
           world.publish_root)
     wait_for(lambda: any("stolen" in x for x in s.agent.err) or authority_version(world) == thief["version"],
              30, "a refused authority")
-    assert authority_version(world) == authority["version"]
+    assert authority_version(world) == have
     s.agent.stop()
 
 
