@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "os/descriptors.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -116,6 +117,7 @@ httpd_new(struct httpd **out, uv_loop_t *loop, const struct httpd_options *o, st
 		free(d);
 		return fault_set(f, ERR_NOMEM, "no memory for a server");
 	}
+	(void)descriptors_take(0); /* for refuse_reason */
 	d->loop = loop;
 	d->o = *o;
 	set_default(&d->o.max_connections, LIMIT_HTTP_CONNECTIONS);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "os/descriptors.h"
 
 #include <stdlib.h>
 
@@ -15,13 +16,52 @@ cap_for(const struct httpd *d, const struct addr *a)
 	return d->o.max_per_address;
 }
 
+/* Of those whose handshake is still open, the one whose source has most connections, the oldest of
+ * them; never one whose source has fewer than the newcomer's. */
+static struct http_conn *
+least_wanted(const struct http_conn *newcomer)
+{
+	const struct httpd *d = newcomer->d;
+	uint32_t most = peers_count(d->peers, &newcomer->peer), n;
+	struct http_conn *c, *found = NULL;
+
+	for (c = d->conns; c != NULL; c = c->next) { /* newest first */
+		if (c == newcomer || !c->admitted || c->why != NULL || c->tls == NULL ||
+		    tls_state(c->tls) != TLS_HANDSHAKE)
+			continue;
+		n = peers_count(d->peers, &c->peer);
+		if (n < most)
+			continue;
+		most = n;
+		found = c;
+	}
+	return found;
+}
+
+/* Strangers from a few addresses must not hold all places until their deadlines: who has not said
+ * who he is makes room for who may be the console. */
+static bool
+make_room(const struct http_conn *newcomer)
+{
+	struct http_conn *c = least_wanted(newcomer);
+
+	if (c == NULL)
+		return false;
+	newcomer->d->stats.refused++;
+	conn_close(c, "its place was needed");
+	return true;
+}
+
 static const char *
 refuse_reason(struct http_conn *c)
 {
 	struct httpd *d = c->d;
+	uv_os_fd_t fd;
 
 	if (d->closing)
 		return "server closes";
+	if (uv_fileno(&c->h.any, &fd) != 0 || descriptors_tight(fd))
+		return "descriptors run out";
 	/* First the source's own limits: a crowd from one address that is turned away in this very
 	 * turn of the loop must not count against the others. */
 	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
@@ -30,7 +70,7 @@ refuse_reason(struct http_conn *c)
 	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s,
 				  d->o.handshake_burst, clock_mono_ms()))
 		return "too many handshakes from this address";
-	if (d->admitted >= d->o.max_connections)
+	if (d->admitted >= d->o.max_connections && !make_room(c))
 		return "too many connections";
 	c->admitted = true;
 	d->admitted++;

@@ -10,6 +10,7 @@
 #include "net/addr.h"
 #include "net/loop.h"
 #include "os/confine.h"
+#include "os/descriptors.h"
 #include "os/file.h"
 #include "os/notify.h"
 #include "proto/enroll.h"
@@ -28,6 +29,8 @@
 #define DRAIN_MS 5000
 #define LIMIT_CONNECTIONS 12000 /* every agent of a large site may hold a pull */
 #define ADMIN_CONNECTIONS 256
+/* A descriptor each; and browsers, the store, pushes and files. */
+#define DESCRIPTORS (LIMIT_CONNECTIONS + ADMIN_CONNECTIONS + 2048)
 
 /* ---- start ---- */
 
@@ -190,6 +193,17 @@ listen_all(struct console *c, struct fault *f)
 	return OK;
 }
 
+/* Services start with 1,024, which would be the size of the fleet. */
+static void
+take_descriptors(void)
+{
+	uint64_t allowed = descriptors_take(DESCRIPTORS);
+
+	if (allowed < DESCRIPTORS)
+		log_warn("descriptors.few", "allowed=%llu wanted=%u remedy=%s",
+		    (unsigned long long)allowed, DESCRIPTORS, log_q("raise LimitNOFILE"));
+}
+
 static enum err
 make_servers(struct console *c, struct fault *f)
 {
@@ -212,6 +226,7 @@ make_servers(struct console *c, struct fault *f)
 	struct fault own = { 0 };
 	enum err e = web_admin_routes(&c->admin_routes, &admin.n_routes);
 
+	take_descriptors();
 	admin.routes = c->admin_routes;
 	if (e == OK)
 		e = httpd_new(&c->agents, c->loop, &agents, f);

@@ -4,6 +4,7 @@
 #include "base/inject.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "os/descriptors.h"
 #include "os/file.h"
 #include "os/rand.h"
 
@@ -192,7 +193,9 @@ step_open(struct upload *u)
 		return ERR_NOSPACE;
 	u->fd = openat(
 	    u->box->dir, u->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
-	return u->fd >= 0 ? OK : err_from_errno(errno);
+	if (u->fd < 0)
+		return err_from_errno(errno);
+	return descriptors_tight(u->fd) ? ERR_BUSY : OK; /* the last step removes it */
 }
 
 static enum err

@@ -6,6 +6,7 @@
 #include "base/inject.h"
 #include "base/limits.h"
 #include "os/beneath.h"
+#include "os/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,11 +93,14 @@ look(struct files_job *job, int fd)
 	job->mtime = st.st_mtim.tv_sec;
 	job->mtime_ns = st.st_mtim.tv_nsec;
 	job->inode = (uint64_t)st.st_ino;
-	if (job->op == FILES_OPEN && !job->is_folder)
+	if (job->op == FILES_OPEN && !job->is_folder && !descriptors_tight(fd)) {
 		job->fd = fd;
-	else
-		(void)close(fd);
-	return job->op == FILES_OPEN && job->is_folder ? ERR_NOTFOUND : OK;
+		return OK;
+	}
+	(void)close(fd);
+	if (job->op != FILES_OPEN)
+		return OK;
+	return job->is_folder ? ERR_NOTFOUND : ERR_NOMEM;
 }
 
 static enum err

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "os/descriptors.h"
 #include "os/sock.h"
 
 #include <stdlib.h>
@@ -412,8 +413,10 @@ greet_or_refuse(struct ftp_conn *c)
 {
 	struct ftp_server *s = c->server;
 	const char *refusal = NULL;
+	uv_os_fd_t fd;
 
-	if (s->stats.sessions >= s->o->max_sessions)
+	if (s->stats.sessions >= s->o->max_sessions ||
+	    uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 || descriptors_tight(fd))
 		refusal = "Too many sessions, try later.";
 	else if (!peers_enter(s->peers, &c->peer, cap_for(s, &c->peer)))
 		refusal = "Too many sessions from your address, try later.";

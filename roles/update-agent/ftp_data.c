@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "os/descriptors.h"
 #include "os/sock.h"
 
 #include <stdlib.h>
@@ -147,7 +148,7 @@ begin_if_ready(struct ftp_data *d)
 		ftp_data_pump(d);
 }
 
-/* The connection of somebody else is closed, and the wait goes on. */
+/* The connection of somebody else, or one too many, is closed, and the wait goes on. */
 static bool
 accepted(struct ftp_data *d, int fd, const struct sockaddr_storage *ss)
 {
@@ -156,7 +157,8 @@ accepted(struct ftp_data *d, int fd, const struct sockaddr_storage *ss)
 
 	if (addr_from_sockaddr(&a, (const struct sockaddr *)ss) == OK) {
 		d->same = addr_same_ip(&d->peer, &a);
-		if (passive_peer_ok(d->upload != NULL ? DATA_PEER_SAME : rule, &d->peer, &a))
+		if (passive_peer_ok(d->upload != NULL ? DATA_PEER_SAME : rule, &d->peer, &a) &&
+		    !descriptors_tight(fd))
 			return true;
 	}
 	d->m->strangers++;

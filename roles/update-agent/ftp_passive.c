@@ -1,5 +1,6 @@
 #include "ftp_passive.h"
 
+#include "os/descriptors.h"
 #include "os/rand.h"
 #include "os/sock.h"
 
@@ -32,7 +33,13 @@ listen_at(const struct addr *local, uint16_t port, int *fd)
 
 	a.port = port;
 	e = addr_to_sockaddr(&a, &ss, &len);
-	return e == OK ? sock_listen((struct sockaddr *)&ss, len, BACKLOG, fd) : e;
+	if (e == OK)
+		e = sock_listen((struct sockaddr *)&ss, len, BACKLOG, fd);
+	if (e == OK && descriptors_tight(*fd)) {
+		sock_close(*fd);
+		e = ERR_NOMEM;
+	}
+	return e;
 }
 
 /* The kernel's own search for a free port takes milliseconds when thousands of connections are in

@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "os/descriptors.h"
 
 #include <string.h>
-#include <sys/resource.h>
 
 #define SPARE_DESCRIPTORS 64 /* listeners, loop, log, files of workers */
 
@@ -41,16 +41,12 @@ confine(struct serve *s, struct fault *f)
 static void
 take_descriptors(const struct options *o)
 {
-	rlim_t need = (rlim_t)o->max_waiters + 4 * (rlim_t)o->max_sessions + SPARE_DESCRIPTORS;
-	struct rlimit r;
+	uint64_t need = o->max_waiters + 4ull * o->max_sessions + SPARE_DESCRIPTORS;
+	uint64_t allowed = descriptors_take(need);
 
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= need)
-		return;
-	r.rlim_cur = r.rlim_max < need ? r.rlim_max : need;
-	(void)setrlimit(RLIMIT_NOFILE, &r);
-	if (r.rlim_cur < need)
+	if (allowed < need)
 		log_warn("descriptors.few", "allowed=%llu wanted=%llu remedy=%s",
-		    (unsigned long long)r.rlim_cur, (unsigned long long)need,
+		    (unsigned long long)allowed, (unsigned long long)need,
 		    log_q("raise LimitNOFILE, or lower max_waiters and max_sessions"));
 }
 

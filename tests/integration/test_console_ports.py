@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import socket
 import ssl
 import uuid
@@ -17,7 +18,11 @@ from world import run, wait_for
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory):
-    c = Console(tmp_path_factory.mktemp("console") / "c").start()
+    c = Console(tmp_path_factory.mktemp("console") / "c")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), hard))
+    c.start()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     yield c
     assert c.stop() == 0, c.process.err[-20:]
 
@@ -29,6 +34,13 @@ def agent(console):
 
 PATHS = (("POST", "/v1/renew"), ("POST", "/v1/events"), ("GET", "/v1/tasks"),
          ("POST", f"/v1/tasks/{uuid.uuid4()}/state"), ("GET", "/v1/feeds/policies/metadata/timestamp.json"))
+
+
+def test_it_may_hold_the_connections_that_it_lets_in(console):
+    """Services start with 1,024 descriptors, and every agent of a large site may hold a connection."""
+    with open(f"/proc/{console.process.process.pid}/limits", encoding="ascii") as f:
+        soft, hard = next(x for x in f if x.startswith("Max open files")).split()[3:5]
+    assert int(soft) >= min(12_000, int(hard))
 
 
 @pytest.mark.parametrize("method, path", PATHS)

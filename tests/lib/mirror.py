@@ -11,7 +11,7 @@ LOGIN = b"USER anonymous\r\nPASS x@\r\n"
 class Mirror:
     """Writes a configuration, starts `serve --config`, knows the ports."""
 
-    def __init__(self, procs, bin_dir, folder, address="127.0.40.1", files=None, env=None, **options):
+    def __init__(self, procs, bin_dir, folder, address="127.0.40.1", files=None, env=None, prefix=(), **options):
         self.address = address
         self.root = folder / "root"
         self.root.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ class Mirror:
         values.update(options)
         self.conf = folder / "serve.conf"
         self.conf.write_text("[update-agent]\n" + "".join(f"{k}={v}\n" for k, v in values.items()))
-        self.proc = procs.start([bin_dir / "atalaia-update-agent", "serve", "--config", self.conf],
+        self.proc = procs.start([*prefix, bin_dir / "atalaia-update-agent", "serve", "--config", self.conf],
                                 env=env)
         line = self.proc.line("ready ")
         ports = dict(x.split("=") for x in line.split()[1:])
