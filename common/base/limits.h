@@ -98,6 +98,9 @@
 #define LIMIT_EVENT_ATTRIBUTE 4096 /* an attribute's value; content belongs into data */
 #define LIMIT_BATCH_EVENTS 500
 #define LIMIT_BATCH_BYTES 262144
+#define LIMIT_BUNDLE_BATCHES 1024 /* of one file of events; the rest goes with the next one */
+#define LIMIT_BUNDLE_BYTES (256ull << 20) /* as many full batches; more than the default quotas */
+#define LIMIT_SEALED 524288 /* a signed list of that many batches is 160 KiB, and receipts */
 
 #define LIMIT_SPOOL_GROUP_BYTES 1048576 /* bodies in one commit: bounds the WAL */
 #define LIMIT_SPOOL_QUOTA_MIN 1048576	/* of a class: a batch under way must fit */
