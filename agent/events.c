@@ -439,6 +439,12 @@ events_owner(const struct events *ev)
 	return ev->owner;
 }
 
+struct spool *
+events_spool(const struct events *ev)
+{
+	return ev->spool;
+}
+
 uint16_t
 events_port(const struct events *ev)
 {

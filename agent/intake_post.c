@@ -53,8 +53,8 @@ refuse_at(struct events *ev, struct http_req *r, int status, const char *code,
 	cJSON_Delete(o);
 }
 
-static enum err
-find_sender(struct http_req *r, struct peer_id *who)
+enum err
+events_sender(struct http_req *r, struct peer_id *who)
 {
 	struct sockaddr_storage ours = { 0 }, theirs = { 0 };
 	socklen_t a = sizeof ours, b = sizeof theirs;
@@ -238,7 +238,7 @@ intake_post(struct http_req *r, void *ctx)
 		refuse(ev, r, 415, "content-type", &f);
 		return;
 	}
-	if (find_sender(r, &who) != OK) {
+	if (events_sender(r, &who) != OK) {
 		(void)fault_set(&f, ERR_DENIED, "the sender's user id cannot be found");
 		refuse(ev, r, 403, "unknown-sender", &f);
 		return;

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "carry.h"
 #include "events.h"
 #include "inventory.h"
 #include "policies.h"
@@ -343,5 +344,7 @@ const struct http_route local_routes[] = {
 	{ "GET", "/v1/inventory", 0, 0, get_inventory },
 	{ "POST", "/v1/probe", 0, 1024, post_probe },
 	{ "POST", "/v1/update", 0, 1024, post_update },
+	{ "POST", CARRY_EXPORT_PATH, 0, 0, carry_export },
+	{ "POST", CARRY_ACKS_PATH, 0, LIMIT_HTTP_HEAD, carry_acks },
 };
 const size_t local_route_count = sizeof local_routes / sizeof local_routes[0];

@@ -1,5 +1,6 @@
 /* main.c - atalaia-agent: command line, configuration, and the door to agent_run and enroll_run. */
 #include "agent.h"
+#include "carry.h"
 #include "config.h"
 #include "enroll.h"
 
@@ -22,6 +23,8 @@ usage(FILE *out, int status)
 {
 	(void)fprintf(out, "usage: atalaia-agent run [--config FILE]\n"
 			   "       atalaia-agent enroll [--config FILE] [--again] TOKEN\n"
+			   "       atalaia-agent export-events [--config FILE] BUNDLE\n"
+			   "       atalaia-agent import-acks [--config FILE] ACKS\n"
 			   "       atalaia-agent --help | --version\n"
 			   "FILE is " DEFAULT_CONFIG " unless it is named.\n");
 	return status;
@@ -36,27 +39,37 @@ help(void)
 	return fflush(stdout) == 0 ? 0 : 1;
 }
 
+enum verb { VERB_RUN, VERB_ENROLL, VERB_EXPORT, VERB_ACKS, VERB_NONE };
+
+static const char *const verbs[] = { "run", "enroll", "export-events", "import-acks" };
+
 struct words {
-	const char *verb, *config, *token;
+	enum verb verb;
+	const char *config, *word; /* token, or a file */
 	bool again;
 };
 
 static bool
 read_words(struct words *w, int argc, char **argv)
 {
+	w->verb = VERB_RUN;
+	while (w->verb < VERB_NONE && strcmp(argv[1], verbs[w->verb]) != 0)
+		w->verb++;
 	for (int i = 2; i < argc; i++) {
 		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
 			w->config = argv[++i];
 		else if (strcmp(argv[i], "--again") == 0)
 			w->again = true;
-		else if (argv[i][0] != '-' && w->token == NULL)
-			w->token = argv[i];
+		else if (argv[i][0] != '-' && w->word == NULL)
+			w->word = argv[i];
 		else
 			return false;
 	}
 	if (w->config == NULL)
 		w->config = DEFAULT_CONFIG;
-	return true;
+	if (w->verb == VERB_NONE || (w->again && w->verb != VERB_ENROLL))
+		return false;
+	return (w->word == NULL) == (w->verb == VERB_RUN);
 }
 
 static int
@@ -64,8 +77,7 @@ with_configuration(const struct words *w)
 {
 	struct agent_conf conf;
 	struct fault f = { 0 };
-	bool run = strcmp(w->verb, "run") == 0;
-	int status;
+	int status = 1;
 
 	if (agent_conf_load(&conf, w->config, &f) != OK) {
 		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
@@ -77,12 +89,16 @@ with_configuration(const struct words *w)
 		agent_conf_free(&conf);
 		return EXIT_USAGE;
 	}
-	if (!run && user_become_owner(conf.state, &f) != OK) {
+	if (w->verb == VERB_RUN)
+		status = agent_run(&conf);
+	else if (w->verb == VERB_EXPORT) /* as the caller: the stick is his */
+		status = carry_export_main(&conf, w->word);
+	else if (w->verb == VERB_ACKS)
+		status = carry_acks_main(&conf, w->word);
+	else if (user_become_owner(conf.state, &f) != OK)
 		(void)fprintf(stderr, "atalaia-agent: %s\n", fault_text(&f));
-		agent_conf_free(&conf);
-		return 1;
-	}
-	status = run ? agent_run(&conf) : enroll_run(&conf, w->token, w->again);
+	else
+		status = enroll_run(&conf, w->word, w->again);
 	agent_conf_free(&conf);
 	return status;
 }
@@ -103,11 +119,7 @@ main(int argc, char **argv)
 	}
 	if (argc < 2)
 		return usage(stderr, EXIT_USAGE);
-	w.verb = argv[1];
 	if (!read_words(&w, argc, argv))
-		return usage(stderr, EXIT_USAGE);
-	if (strcmp(w.verb, "run") == 0 ? w.token != NULL || w.again
-				       : strcmp(w.verb, "enroll") != 0 || w.token == NULL)
 		return usage(stderr, EXIT_USAGE);
 	/* atalaia-scan may have been given file capabilities, which no_new_privs would take away.
 	 */

@@ -247,6 +247,22 @@ file_remove_tree(int dirfd, const char *name, struct fault *f)
 	return remove_at(dirfd, name, 0, f);
 }
 
+enum err
+file_unnamed(const char *dir, int *fd, struct fault *f)
+{
+	char path[PATH_MAX];
+	enum err e = file_join(path, sizeof path, dir, ".unnamed-XXXXXX");
+
+	*fd = -1;
+	if (e != OK)
+		return e;
+	*fd = mkostemp(path, O_CLOEXEC);
+	if (*fd < 0)
+		return fault_sys(f, errno, "cannot make a file in %s", dir);
+	(void)unlink(path);
+	return OK;
+}
+
 bool
 file_exists(const char *path)
 {

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "store/spool_round.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,12 @@ round_done(uv_work_t *w, int status)
 		start_round(sp);
 }
 
+static bool
+is_alone(const struct spool_op *op)
+{
+	return op->kind == SPOOL_OP_READ || op->kind == SPOOL_OP_VISIT;
+}
+
 /* Takes the next round from the queue: one reading operation, or writing ones up to the group's
  * size. */
 static struct spool_op *
@@ -115,8 +122,8 @@ take_round(struct spool *sp)
 	struct spool_op *first = sp->head, *op = first;
 	size_t events = first->n, bytes = first->bytes.len;
 
-	while (first->kind != SPOOL_OP_READ && op->next != NULL &&
-	       op->next->kind != SPOOL_OP_READ && events + op->next->n <= SPOOL_GROUP &&
+	while (!is_alone(first) && op->next != NULL && !is_alone(op->next) &&
+	       events + op->next->n <= SPOOL_GROUP &&
 	       bytes + op->next->bytes.len <= LIMIT_SPOOL_GROUP_BYTES) {
 		op = op->next;
 		events += op->n;
@@ -297,6 +304,35 @@ spool_ack(struct spool *sp, const uint32_t seq[SPOOL_CLASSES], spool_cb cb, void
 	if (e != OK)
 		return e;
 	memcpy(op->upto, seq, sizeof op->upto);
+	enqueue(sp, op);
+	return OK;
+}
+
+enum err
+spool_ack_of(
+    struct spool *sp, const char *epoch, const uint32_t seq[SPOOL_CLASSES], spool_cb cb, void *ctx)
+{
+	struct spool_op *op;
+	enum err e = ask(sp, SPOOL_OP_ACK, cb, ctx, &op);
+
+	if (e != OK)
+		return e;
+	(void)snprintf(op->of_epoch, sizeof op->of_epoch, "%s", epoch);
+	memcpy(op->upto, seq, sizeof op->upto);
+	enqueue(sp, op);
+	return OK;
+}
+
+enum err
+spool_visit(struct spool *sp, enum err (*visit)(void *ctx, struct spool_db *db, struct fault *f),
+    spool_cb cb, void *ctx)
+{
+	struct spool_op *op;
+	enum err e = ask(sp, SPOOL_OP_VISIT, cb, ctx, &op);
+
+	if (e != OK)
+		return e;
+	op->visit = visit;
 	enqueue(sp, op);
 	return OK;
 }

@@ -54,6 +54,10 @@ MUST_CHECK enum err spool_append(
     struct spool *sp, const struct spool_event *events, size_t n, spool_cb cb, void *ctx);
 MUST_CHECK enum err spool_ack(struct spool *sp, const uint32_t seq[SPOOL_CLASSES], spool_cb cb,
     void *ctx); /* seq 0: nothing of that class */
+/* The same, but only while the epoch is this one: an acknowledgement that took weeks. The answer is
+ * ERR_NOTFOUND otherwise. */
+MUST_CHECK enum err spool_ack_of(
+    struct spool *sp, const char *epoch, const uint32_t seq[SPOOL_CLASSES], spool_cb cb, void *ctx);
 MUST_CHECK enum err spool_dead(
     struct spool *sp, unsigned class, uint32_t seq, const char *why, spool_cb cb, void *ctx);
 MUST_CHECK enum err spool_new_epoch(struct spool *sp, spool_cb cb, void *ctx);
@@ -82,6 +86,10 @@ void spool_release(struct spool *sp);
 MUST_CHECK enum err spool_read(struct spool *sp, size_t max_events, size_t max_bytes,
     void (*cb)(void *ctx, struct spool_batch *take), void *ctx);
 void spool_batch_free(struct spool_batch *b);
+
+/* Runs visit in the worker between two commits; it reads and changes nothing. Events wait. */
+MUST_CHECK enum err spool_visit(struct spool *sp,
+    enum err (*visit)(void *ctx, struct spool_db *db, struct fault *f), spool_cb cb, void *ctx);
 
 void spool_quota(struct spool *sp, const uint64_t quota[SPOOL_CLASSES]);
 struct spool_stats {

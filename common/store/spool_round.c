@@ -108,8 +108,12 @@ release(struct spool_worker *w)
 static enum err
 run_ack(struct spool_worker *w, struct spool_op *op, struct fault *f)
 {
+	struct spool_state state;
 	enum err e = OK;
 
+	spool_db_state(w->db, &state);
+	if (op->of_epoch[0] != '\0' && strcmp(op->of_epoch, state.epoch) != 0)
+		return ERR_NOTFOUND;
 	for (unsigned class = 0; e == OK && class < SPOOL_CLASSES; class ++)
 		if (op->upto[class] > 0)
 			e = spool_db_ack(w->db, class, op->upto[class], f);
@@ -138,6 +142,7 @@ run_op(struct spool_worker *w, struct spool_op *op, struct fault *f)
 	case SPOOL_OP_CARE:
 	case SPOOL_OP_RELEASE:
 	case SPOOL_OP_READ:
+	case SPOOL_OP_VISIT:
 		return OK;
 	}
 	return ERR_STATE;
@@ -196,7 +201,7 @@ run_transaction(
 		return e;
 	for (struct spool_op *op = first; e == OK && op != end; op = op->next)
 		if ((e = run_op(w, op, f)) ==
-		    ERR_NOTFOUND) { /* a dead letter that is gone: no harm done */
+		    ERR_NOTFOUND) { /* a letter or an epoch that is gone: no harm done */
 			op->err = e;
 			e = OK;
 		}
@@ -296,6 +301,10 @@ spool_round_run(struct spool_worker *w, struct spool_op *ops)
 {
 	if (ops->kind == SPOOL_OP_READ) {
 		run_read(w, ops);
+		return;
+	}
+	if (ops->kind == SPOOL_OP_VISIT) {
+		ops->err = ops->visit(ops->ctx, w->db, &ops->fault);
 		return;
 	}
 	for (struct spool_op *op = ops; op != NULL; op = op->next) {

@@ -15,6 +15,7 @@ enum spool_op_kind {
 	SPOOL_OP_CARE,
 	SPOOL_OP_RELEASE,
 	SPOOL_OP_READ,
+	SPOOL_OP_VISIT,
 };
 
 struct spool_op {
@@ -30,6 +31,8 @@ struct spool_op {
 	uint32_t *seq;
 	size_t n;
 	/* the others */
+	enum err (*visit)(void *ctx, struct spool_db *db, struct fault *f);
+	char of_epoch[SPOOL_EPOCH]; /* an ack for this epoch alone; "": any */
 	uint32_t upto[SPOOL_CLASSES];
 	unsigned class;
 	struct fault note; /* why a letter is dead */

@@ -2,7 +2,7 @@
 _atalaia_console() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words
     case $prev in
-    --config | --signature-root | --draft | --key | --out | backup | restore | make | sign | publish | submit)
+    --config | --signature-root | --draft | --key | --out | backup | restore | make | sign | publish | submit | --acks | import-events)
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
         ;;
@@ -11,7 +11,7 @@ _atalaia_console() {
         --authority-keys | --authority-threshold) return ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words='init serve status token agents revoke task events policy authority user backup restore
+        words='init serve status token agents revoke task events import-events policy authority user backup restore
             rotate-ca --help --version'
     else
         words='--config --json --help'
@@ -23,6 +23,7 @@ _atalaia_console() {
             --draft --key update.now update.cancel update.pin policy.refresh role.set scan.start
             scan.stop collect status agent.restart agent.group" ;;
         events) words="$words --follow --class --type --agent --last --after" ;;
+        import-events) words="$words --acks" ;;
         policy) words="$words show set remove default.json" ;;
         user) words="$words add set unlock remove list --role --groups --password-file --new-password --no-totp" ;;
         authority) words="$words show make rotate sign publish --successor --threshold --key --out" ;;

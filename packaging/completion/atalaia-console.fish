@@ -1,6 +1,6 @@
 # fish completion for atalaia-console
 complete -c atalaia-console -f
-set -l verbs init serve status token agents revoke task events policy authority user backup restore rotate-ca
+set -l verbs init serve status token agents revoke task events import-events policy authority user backup restore rotate-ca
 complete -c atalaia-console -n "not __fish_seen_subcommand_from $verbs" -a "$verbs"
 complete -c atalaia-console -l config -r -F -d 'configuration file'
 complete -c atalaia-console -l json -d 'one JSON document a line'
@@ -26,6 +26,7 @@ complete -c atalaia-console -n '__fish_seen_subcommand_from events' -l type -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from events' -l agent -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from events' -l last -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from events' -l after -x
+complete -c atalaia-console -n '__fish_seen_subcommand_from import-events' -l acks -r -F
 complete -c atalaia-console -n '__fish_seen_subcommand_from policy' -a 'show set remove'
 complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -a 'show make rotate sign publish'
 complete -c atalaia-console -n '__fish_seen_subcommand_from authority' -l out -r -F
@@ -37,4 +38,4 @@ complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l groups -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l password-file -r -F
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l new-password
 complete -c atalaia-console -n '__fish_seen_subcommand_from user' -l no-totp
-complete -c atalaia-console -n '__fish_seen_subcommand_from backup restore authority' -F
+complete -c atalaia-console -n '__fish_seen_subcommand_from backup restore authority import-events' -F

@@ -10,6 +10,7 @@ verbs=(
     'revoke:refuse an agent from now on'
     'task:send, sign, submit, show, cancel, list'
     'events:events of the fleet'
+    'import-events:events from a stick'
     'policy:show, set, remove'
     'authority:show, make, sign, publish'
     'backup:everything in one file'
@@ -33,6 +34,7 @@ task) options+=('2:what:(send sign submit show cancel list)' '--to[agent, host, 
     '*:type:(update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status agent.restart agent.group)') ;;
 events) options+=('--follow[go on]' '--class[class]:class:(detection task telemetry)' '--type[type]:type:'
     '--agent[agent]:id:' '--last[number]:n:' '--after[number]:n:') ;;
+import-events) options+=('*:bundle:_files' '--acks[acknowledgements]:file:_files') ;;
 policy) options+=('2:what:(show set remove)' '3:name:(default.json)' '4:file:_files') ;;
 authority) options+=('2:what:(show make rotate sign publish)' '3:file:_files' '--key[key]:file:_files'
     '--out[staged]:file:_files' '--successor[new key]:file:_files' '--threshold[how many sign]:n:') ;;

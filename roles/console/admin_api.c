@@ -27,6 +27,8 @@ const struct http_route admin_routes[] = {
 	{ "GET", "/v1/tasks/{}", 0, 0, admin_task_show },
 	{ "POST", "/v1/tasks/{}/cancel", 0, LIMIT_ADMIN_JSON, admin_task_cancel },
 	{ "GET", "/v1/events", 0, 0, admin_events },
+	{ "POST", "/v1/events/import", 0, LIMIT_SEALED + LIMIT_BATCH_BYTES, admin_import },
+	{ "POST", "/v1/events/import/end", 0, LIMIT_SEALED, admin_import_end },
 	{ "GET", "/v1/policies/*", 0, 0, admin_policy_get },
 	{ "PUT", "/v1/policies/*", 0, LIMIT_POLICY_BYTES, admin_policy_put },
 	{ "DELETE", "/v1/policies/*", 0, 0, admin_policy_delete },

@@ -6,6 +6,8 @@
  *                                     {"envelope":{..}}
  *   GET  /v1/tasks/{id}?wait=&rev=    POST /v1/tasks/{id}/cancel
  *   GET  /v1/events?after=&limit=&class=&type=&agent=&last=&wait=
+ *   POST /v1/events/import (a bundle's last line and one batch)
+ *   POST /v1/events/import/end?conflict= (the last line alone)
  *   GET  /v1/policies/{name}          PUT /v1/policies/{name}    DELETE /v1/policies/{name}
  *   GET  /v1/authority                PUT /v1/authority (stages)
  *   POST /v1/backup {"path"}
@@ -31,11 +33,13 @@ void admin_token_revoke(struct http_req *req, void *ctx);
 void admin_tasks(struct http_req *req, void *ctx); /* admin_tasks.c */
 void admin_task_show(struct http_req *req, void *ctx);
 void admin_task_cancel(struct http_req *req, void *ctx);
-void admin_task_send(struct http_req *req, void *ctx);	/* admin_send.c */
-void admin_events(struct http_req *req, void *ctx);	/* admin_events.c */
+void admin_task_send(struct http_req *req, void *ctx); /* admin_send.c */
+void admin_events(struct http_req *req, void *ctx);    /* admin_events.c */
 struct call;
 /* class, type, agent, q, since, until, after, before of the query into the call. */
 void admin_events_filters(struct call *call, struct http_req *req);
+void admin_import(struct http_req *req, void *ctx); /* admin_import.c */
+void admin_import_end(struct http_req *req, void *ctx);
 void admin_policy_get(struct http_req *req, void *ctx); /* admin_policy.c */
 void admin_policy_put(struct http_req *req, void *ctx);
 void admin_policy_delete(struct http_req *req, void *ctx);

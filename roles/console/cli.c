@@ -203,8 +203,10 @@ judge(struct cli *c, struct exchange *x, struct cli_reply *out)
 	    json_parse(&out->body, buf_text(&x->body), x->body.len, JSON_EVENT, &f) != OK)
 		return cli_fail(
 		    CLI_INTERNAL, "the console's answer is no JSON: %s", fault_text(&f));
+	c->refused[0] = '\0';
 	if (x->status < 400)
 		return CLI_OK;
+	(void)snprintf(c->refused, sizeof(c->refused), "%s", cli_text(out->body, "code"));
 	if (c->json)
 		cli_print_json(out->body);
 	return cli_fail(CLI_FAILED, "refused (%s): %s", cli_text(out->body, "code"),

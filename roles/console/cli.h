@@ -20,6 +20,7 @@ struct cli {
 	bool json;
 	char token[65]; /* read with the first request */
 	uint16_t port;
+	char refused[64]; /* code of the last refusal, "" when there was none */
 };
 
 /* One answer of the console. body NULL: none (204). Free with cli_reply_free. */
@@ -55,6 +56,7 @@ int verb_agents(struct cli *c);
 int verb_revoke(struct cli *c);
 int verb_task(struct cli *c);
 int verb_events(struct cli *c);
+int verb_import(struct cli *c);
 int verb_policy(struct cli *c);
 int verb_authority(struct cli *c);
 int verb_backup(struct cli *c);

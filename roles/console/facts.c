@@ -1,5 +1,6 @@
 #include "facts.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "proto/event.h"
 
@@ -262,6 +263,55 @@ facts_note(struct db *db, const char *agent, const char *type, const cJSON *data
 		return e == OK ? kinds[i].run(&n) : e;
 	}
 	return OK;
+}
+
+static int64_t
+moment(const cJSON *o, const char *name)
+{
+	const char *text;
+	int64_t ms;
+
+	if (json_get_string(o, name, &text, NULL) != OK ||
+	    clock_parse(text, strlen(text), &ms) != OK)
+		return 0;
+	return ms;
+}
+
+static enum err
+receipt_rejected(const struct note *n, const char *feed)
+{
+	const cJSON *item;
+	enum err e = OK;
+
+	cJSON_ArrayForEach(item, json_get(n->data, "rejected"))
+	{
+		struct note one = { n->db, n->agent, item, 0 };
+
+		if (e == OK)
+			e = db_run(n->db,
+			    "UPDATE sets SET rejected = ?1, rejected_at = ?2 WHERE agent = ?3 AND"
+			    " feed = ?4 AND rejected_at < ?2 AND applied < ?2",
+			    "titt", word(&one, "why"), moment(item, "at"), n->agent, feed);
+	}
+	return e;
+}
+
+enum err
+facts_receipt(struct db *db, const char *agent, const cJSON *receipt)
+{
+	struct note n = { db, agent, receipt, 0 };
+	const char *feed = feed_of(&n);
+	enum err e = feed == NULL ? OK : ensure_set(&n, feed);
+
+	if (feed == NULL || e != OK)
+		return e;
+	e = db_run(db,
+	    "UPDATE sets SET version = ?1, applied = ?2 WHERE agent = ?3 AND feed = ?4 AND"
+	    " applied < ?2",
+	    "iitt", number(&n, "version"), moment(receipt, "activated"), agent, feed);
+	if (e == OK)
+		e = receipt_rejected(&n, feed);
+	return e == OK ? facts_touch(db, agent) : e;
 }
 
 enum err

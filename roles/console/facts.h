@@ -16,6 +16,9 @@
 /* A new event of an agent. Members that are missing or of another type count as absent. */
 MUST_CHECK enum err facts_note(
     struct db *db, const char *agent, const char *type, const cJSON *data, int64_t now);
+/* What a bundle of events says about one feed (proto/event_bundle.h): taken when it is newer than
+ * what is known. */
+MUST_CHECK enum err facts_receipt(struct db *db, const char *agent, const cJSON *receipt);
 /* Something else about the agent has changed: give it a new revision. */
 MUST_CHECK enum err facts_touch(struct db *db, const char *agent);
 /* The detections so far are dealt with. ERR_NOTFOUND. */

@@ -1,6 +1,7 @@
 /* ingest.c - POST /v1/events: one transaction for a batch, duplicates ignored, acks after the
  * commit (DESIGN section 9). The whole of it runs in the database worker, reading the JSON
  * included. */
+#include "ingest.h"
 #include "agent_api.h"
 #include "audit.h"
 #include "base/clock.h"
@@ -222,10 +223,15 @@ take_batch(struct ingest *x)
 	return event_acks_print(&x->call->out, x->acks);
 }
 
-static enum err
-work_events(struct call *call, struct db *db)
+struct ingest *
+ingest_new(void)
 {
-	struct ingest *x = call->extra;
+	return calloc(1, sizeof(struct ingest));
+}
+
+enum err
+ingest_work(struct ingest *x, struct call *call, struct db *db)
+{
 	struct buf source;
 	enum err e;
 
@@ -254,10 +260,9 @@ work_events(struct call *call, struct db *db)
 	return e;
 }
 
-static void
-finish_events(struct call *call)
+void
+ingest_finish(struct ingest *x, struct call *call)
 {
-	struct ingest *x = call->extra;
 	char topic[WAITER_TOPIC];
 
 	if (call->code != NULL)
@@ -268,6 +273,18 @@ finish_events(struct call *call)
 		waiters_topic(topic, "task", x->done[i]);
 		(void)waiters_wake(call->c->waiters, topic);
 	}
+}
+
+static enum err
+work_events(struct call *call, struct db *db)
+{
+	return ingest_work(call->extra, call, db);
+}
+
+static void
+finish_events(struct call *call)
+{
+	ingest_finish(call->extra, call);
 }
 
 void
@@ -281,7 +298,7 @@ on_events(struct http_req *req, void *ctx)
 	encoding = http_field(req, "content-encoding");
 	call->gzip = encoding != NULL && strcmp(encoding, "gzip") == 0;
 	http_set(req, "Accept-Encoding", "gzip"); /* RFC 7694: agents may compress from now on */
-	call->extra = calloc(1, sizeof(struct ingest));
+	call->extra = ingest_new();
 	call->extra_free = free;
 	if (call->extra == NULL)
 		call_fail(call);

@@ -40,6 +40,13 @@ static const struct verb {
 	    "task show ID [--wait] | task cancel ID | task list" },
 	{ "events", "--follow --class= --type= --agent= --last= --after=", verb_events,
 	    "events [--follow] [--class C] [--type T[*]] [--agent ID] [--last N] [--after N]" },
+	{ "import-events", "--acks=", verb_import,
+	    "import-events BUNDLE ... [--acks FILE]\n"
+	    "                              events that `atalaia-agent export-events` put on a "
+	    "stick;\n"
+	    "                              writes the acknowledgements to carry back (default: "
+	    "acks\n"
+	    "                              beside the first BUNDLE)" },
 	{ "policy", "", verb_policy,
 	    "policy show [NAME] | policy set NAME FILE | policy remove NAME\n"
 	    "     NAME: default.json or group/GROUP.json" },
