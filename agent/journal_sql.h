@@ -7,7 +7,8 @@
 struct journal_db;
 
 /* Calls load with each stored row (which takes it), oldest first. A file that is damaged is set
- * aside as <path>.damaged-<ms> and a new one is begun: its creation time then refuses older tasks. */
+ * aside as <path>.damaged-<ms> and a new one is begun: its creation time then refuses older
+ * tasks. */
 MUST_CHECK enum err journal_db_open(struct journal_db **out, const char *path, int64_t now,
     int64_t *created, enum err (*load)(void *ctx, struct journal_record *r), void *ctx,
     struct fault *f);

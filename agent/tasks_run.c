@@ -229,6 +229,7 @@ task_step(struct task *t, const char *step, void (*next)(struct task *t))
 
 	(void)snprintf(r->step, sizeof r->step, "%s", step);
 	r->step_no++;
+	r->reported = false; /* whoever follows the task at the console sees the step */
 	r->updated = clock_wall_ms();
 	t->after_step = next;
 	t->commits++;

@@ -19,7 +19,7 @@ _atalaia_console() {
         init) words="$words --authority-keys --authority-threshold --two-signatures" ;;
         token) words="$words list revoke --uses --life --group --signature-root" ;;
         agents) words="$words --group" ;;
-        task) words="$words send sign submit show cancel list --to --life --wait --timeout --args
+        task) words="$words send sign submit show cancel list --to --life --wait --follow --timeout --args
             --draft --key update.now update.cancel update.pin policy.refresh role.set scan.start
             scan.stop collect status agent.restart agent.group" ;;
         events) words="$words --follow --class --type --agent --last --after" ;;

@@ -29,7 +29,7 @@ token) options+=('2:what:(list revoke)' '--uses[PCs]:n:' '--life[time]:time:' '-
     '--signature-root[root.json of a feed]:file:_files') ;;
 agents) options+=('--group[group]:name:') ;;
 task) options+=('2:what:(send sign submit show cancel list)' '--to[agent, host, group or all]:target:'
-    '--life[time]:time:' '--wait[for the outcome]' '--timeout[time]:time:' '--args[JSON]:json:'
+    '--life[time]:time:' '--wait[for the outcome]' '--follow[each change]' '--timeout[time]:time:' '--args[JSON]:json:'
     '--draft[write the envelope]:file:_files' '--key[second key]:file:_files'
     '*:type:(update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status agent.restart agent.group)') ;;
 events) options+=('--follow[go on]' '--class[class]:class:(detection task telemetry)' '--type[type]:type:'

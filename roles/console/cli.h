@@ -47,6 +47,9 @@ MUST_CHECK enum err cli_query(struct buf *path, const char *name, const char *va
 
 /* Sends a task (or writes its --draft) and, with --wait, follows it. args is taken. */
 int cli_send_task(struct cli *c, const char *target, const char *type, cJSON *args);
+/* The task as it is; with --wait once it has ended; with --follow each change as one line. */
+int cli_task_show(struct cli *c, const char *id);
+void cli_task_print(const cJSON *task);
 
 int verb_init(struct cli *c);
 int verb_serve(struct cli *c);

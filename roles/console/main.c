@@ -29,15 +29,16 @@ static const struct verb {
 	    "agents move AGENT GROUP [--wait] [--draft FILE]\n"
 	    "                              task agent.group: another group, and its policy" },
 	{ "revoke", "", verb_revoke, "revoke AGENT                  by id or host name" },
-	{ "task", "--to= --life= --wait --timeout= --args= --draft= --key=", verb_task,
-	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] [--wait [--timeout "
-	    "60s]]\n"
+	{ "task", "--to= --life= --wait --follow --timeout= --args= --draft= --key=", verb_task,
+	    "task send --to TARGET TYPE [NAME=VALUE ... | JSON] [--life 1d] "
+	    "[--wait | --follow [--timeout 60s]]\n"
 	    "     TARGET: agent id, host name, group:NAME or all; a value that is JSON is taken as "
 	    "JSON\n"
 	    "     --draft FILE             write the signed envelope instead of sending it\n"
 	    "task sign FILE --key PEM      add a second signature (needs no console)\n"
 	    "task submit FILE [--wait]     send a drafted envelope\n"
-	    "task show ID [--wait] | task cancel ID | task list" },
+	    "task show ID [--wait | --follow] [--timeout 1h] | task cancel ID | task list\n"
+	    "     --follow                 each change as a line, until all agents have ended it" },
 	{ "events", "--follow --class= --type= --agent= --last= --after=", verb_events,
 	    "events [--follow] [--class C] [--type T[*]] [--agent ID] [--last N] [--after N]" },
 	{ "import-events", "--acks=", verb_import,

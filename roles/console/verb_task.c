@@ -1,7 +1,6 @@
-/* verb_task.c - task send, sign, submit, show, cancel, list. */
+/* verb_task.c - task send, sign, submit, cancel, list; showing is verb_task_show.c. */
 #include "cli.h"
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "os/file.h"
@@ -12,7 +11,6 @@
 
 #define LIMIT_PATH 512
 #define LIMIT_KEY 16384
-#define WAIT_STEP_S 30
 
 /* ---- arguments of a task: NAME=VALUE, GROUP.NAME=VALUE ---- */
 
@@ -83,125 +81,6 @@ read_arguments(struct cli *c, size_t first, cJSON **out)
 	return code;
 }
 
-/* ---- show and wait ---- */
-
-static void
-print_task(const cJSON *t)
-{
-	const cJSON *a;
-	struct buf result;
-
-	(void)printf("%s  %s  for %s  expires %s%s\n", cli_text(t, "id"), cli_text(t, "type"),
-	    cli_text(t, "target"), cli_text(t, "expires"),
-	    json_get(t, "canceled") != NULL ? "  canceled" : "");
-	cJSON_ArrayForEach(a, json_get(t, "agents"))
-	{
-		(void)printf("  %-20s  %-11s  way=%s  step=%s  error=%s  push=%s\n",
-		    cli_text(a, "host"), cli_text(a, "state"), cli_text(a, "way"),
-		    cli_text(a, "step"), cli_text(a, "error"), cli_text(a, "push"));
-		if (json_get(a, "result") == NULL)
-			continue;
-		buf_init(&result, LIMIT_TASK_BYTES);
-		if (json_print(json_get(a, "result"), &result) == OK)
-			(void)printf("      %s\n", buf_text(&result));
-		buf_free(&result);
-	}
-}
-
-static bool
-all_done(const cJSON *t)
-{
-	const cJSON *a;
-	const char *state;
-
-	cJSON_ArrayForEach(a, json_get(t, "agents"))
-	{
-		if (json_get_string(a, "state", &state, NULL) != OK || strcmp(state, "done") != 0)
-			return false;
-	}
-	return true;
-}
-
-static int
-show_once(struct cli *c, const char *id, struct cli_reply *r)
-{
-	struct buf path;
-	int code = CLI_INTERNAL;
-
-	memset(r, 0, sizeof(*r));
-	buf_init(&path, LIMIT_PATH);
-	if (buf_printf(&path, "/v1/tasks/%s", id) == OK)
-		code = cli_request(c, "GET", buf_text(&path), NULL, 0, 0, r);
-	buf_free(&path);
-	return code;
-}
-
-/* Follows the task until every agent has ended it or the time is over. */
-static int
-wait_for(struct cli *c, const char *id, uint64_t timeout_ms, struct cli_reply *r)
-{
-	uint64_t end = clock_mono_ms() + timeout_ms, rev = 0, now;
-	struct buf path;
-	int code;
-
-	buf_init(&path, LIMIT_PATH);
-	code = show_once(c, id, r);
-	if (code == CLI_OK && json_get_u64(r->body, "rev", JSON_MAX_INT, &rev, NULL) != OK)
-		code = CLI_INTERNAL;
-	if (code != CLI_OK || cJSON_IsTrue(json_get(r->body, "ended"))) {
-		buf_free(&path);
-		return code;
-	}
-	while (code == CLI_OK && (now = clock_mono_ms()) < end) {
-		uint64_t step = (end - now + 999) / 1000;
-		struct cli_reply next = { 0 };
-
-		if (step > WAIT_STEP_S)
-			step = WAIT_STEP_S;
-		buf_reset(&path);
-		if (buf_printf(&path, "/v1/tasks/%s?wait=%llu&rev=%llu", id,
-			(unsigned long long)step, (unsigned long long)rev) != OK)
-			code = CLI_INTERNAL;
-		else
-			code = cli_request(
-			    c, "GET", buf_text(&path), NULL, 0, (uint32_t)step * 1000, &next);
-		if (code != CLI_OK || next.body == NULL)
-			continue;
-		cli_reply_free(r);
-		*r = next;
-		if (json_get_u64(r->body, "rev", JSON_MAX_INT, &rev, NULL) != OK ||
-		    cJSON_IsTrue(json_get(r->body, "ended")))
-			break;
-	}
-	buf_free(&path);
-	return code;
-}
-
-static int
-show(struct cli *c, const char *id)
-{
-	const char *text = args_value(&c->args, "--timeout");
-	uint64_t timeout = 3600000;
-	struct cli_reply r;
-	bool wait = args_has(&c->args, "--wait");
-	int code;
-
-	if (!text_is_uuid(id, strlen(id)))
-		return cli_fail(CLI_USAGE, "'%s' is no task id", id);
-	if (text != NULL && text_duration_ms(text, strlen(text), &timeout) != OK)
-		return cli_fail(CLI_USAGE, "--timeout needs a duration such as 60s");
-	code = wait ? wait_for(c, id, timeout, &r) : show_once(c, id, &r);
-	if (code != CLI_OK)
-		return code;
-	if (c->json)
-		cli_print_json(r.body);
-	else
-		print_task(r.body);
-	code = wait && !all_done(r.body) ? CLI_FAILED : CLI_OK;
-	cli_reply_free(&r);
-	return code;
-}
-
 /* ---- send ---- */
 
 static int
@@ -212,8 +91,8 @@ after_send(struct cli *c, const struct cli_reply *r)
 
 	if (json_get_string(r->body, "id", &id, NULL) != OK)
 		return cli_fail(CLI_INTERNAL, "the console's answer has no id");
-	if (args_has(&c->args, "--wait"))
-		return show(c, id);
+	if (args_has(&c->args, "--wait") || args_has(&c->args, "--follow"))
+		return cli_task_show(c, id);
 	if (c->json) {
 		cli_print_json(r->body);
 	} else {
@@ -366,7 +245,7 @@ cancel(struct cli *c, const char *id)
 	if (c->json)
 		cli_print_json(r.body);
 	else
-		print_task(r.body);
+		cli_task_print(r.body);
 	cli_reply_free(&r);
 	return CLI_OK;
 }
@@ -404,7 +283,7 @@ verb_task(struct cli *c)
 	static const struct {
 		const char *name;
 		int (*run)(struct cli *c, const char *word);
-	} with_word[] = { { "sign", sign }, { "submit", submit }, { "show", show },
+	} with_word[] = { { "sign", sign }, { "submit", submit }, { "show", cli_task_show },
 		{ "cancel", cancel } };
 	const struct args *a = &c->args;
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from consoleclient import Agent, Console, make_cert
+from consoleclient import Agent, Console, binary, make_cert
 from world import wait_for
 
 TASK_ADDRESS = "127.0.80.2"
@@ -135,6 +135,43 @@ def test_a_waiting_pull_wakes_within_a_second(console, agent):
     assert agent.report(task["id"], "done", result={"version": 7})[0] == 204
     t = show(console, task)
     assert (t["state"], t["way"], t["result"], t["ended"]) == ("done", "pull", {"version": 7}, True)
+
+
+@pytest.mark.parametrize("form", ["--json", None])
+def test_following_a_task_tells_each_step_as_it_comes(console, agent, form):
+    task = send(console, agent.host, "collect", 'what=["system"]')["id"]
+    words = [x for x in ("task", "show", task, "--follow", "--timeout", "60s", form) if x]
+    with subprocess.Popen([binary(), *words, "--config", console.conf], stdout=subprocess.PIPE,
+                          text=True) as follow:
+        lines = iter(follow.stdout.readline, "")
+        if form:
+            lines = (json.loads(x) for x in lines)
+        first = next(lines)
+        assert agent.host in str(first) and "queued" in str(first), first
+        assert agent.pull()[0] == 200
+        seen = []
+        for state, step in (("running", "gather"), ("running", "send"), ("done", "sent")):
+            assert agent.report(task, state, step=step)[0] == 204
+            while not seen or step not in str(seen[-1]):     # each line before the next step is reported
+                seen.append(next(lines))
+            assert state in str(seen[-1])
+        assert next(lines, None) is None
+        assert follow.wait(20) == 0
+    if form:
+        assert {"task", "agent", "host", "state", "step", "updated"} <= set(seen[-1])
+        assert seen[-1]["task"] == task and seen[-1]["agent"] == agent.id
+    late = console.cli("task", "show", task, "--follow")     # one that has ended: its rows, and the end
+    assert late.returncode == 0 and late.stdout.count("\n") == 1 and "done" in late.stdout
+
+
+def test_following_ends_with_its_time_and_tells_failure(console, agent):
+    task = send(console, agent.host, "status")["id"]
+    done = console.cli("task", "show", task, "--follow", "--timeout", "1s")
+    assert done.returncode == 1 and "queued" in done.stdout
+    agent.pull()
+    agent.report(task, "failed", error="agent-died")
+    done = console.cli("task", "show", task, "--follow")
+    assert done.returncode == 1 and "agent-died" in done.stdout
 
 
 def test_a_final_state_stands_and_other_agents_may_not_report(console, agent):
