@@ -343,6 +343,7 @@ open_httpd(struct events *ev, const struct events_options *o, struct fault *f)
 	struct httpd_options h = { .name = "events",
 		.routes = ev->routes,
 		.ctx = ev,
+		.refused = intake_refused,
 		.local_only = true,
 		.local_forced = o->any_address };
 	enum err e;

@@ -50,7 +50,7 @@ void *events_owner(const struct events *ev);
 struct spool *events_spool(const struct events *ev);
 /* Who sent a request on the event port or its socket. */
 struct peer_id;
-MUST_CHECK enum err events_sender(struct http_req *r, struct peer_id *who);
+MUST_CHECK enum err events_sender(const struct http_req *r, struct peer_id *who);
 uint16_t events_port(const struct events *ev);
 
 /* Who we are: the source of every event. Before that events wait in the spool. */

@@ -4,6 +4,7 @@
 
 #include "events.h"
 #include "intake.h"
+#include "net/refusals.h"
 #include "store/spool.h"
 #include "uplink.h"
 
@@ -23,6 +24,7 @@ struct events {
 	struct intake_uids uids;
 	struct intake_senders senders;
 	struct intake_rate trusted, others;
+	struct refusals refusals;
 	uint32_t listed_rate, unlisted_rate, unlisted_share;
 	bool collector;	  /* events.target is not the console */
 	uv_timer_t retry; /* own events that the disk refused */
@@ -48,6 +50,9 @@ MUST_CHECK enum err events_stored_add(
 void events_stored_finish(struct events_stored *s); /* items point into bytes now */
 void events_stored_free(struct events_stored *s);
 void events_durable(struct events *ev, enum event_class most_urgent);
+
+/* intake_post.c: somebody on this PC was turned away at 2227: event local.refused. */
+void intake_refused(void *ctx, const struct http_refusal *x);
 
 /* events_target.c */
 MUST_CHECK enum err events_set_target(

@@ -32,8 +32,10 @@ refuse_at(struct events *ev, struct http_req *r, int status, const char *code,
 {
 	cJSON *o = cJSON_CreateObject();
 	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "type", "about:blank");
+	struct buf text;
 
 	ev->posts_refused++;
+	buf_init(&text, 4096);
 	if (e == OK)
 		e = json_add_u64(o, "status", (uint64_t)status);
 	if (e == OK)
@@ -47,14 +49,17 @@ refuse_at(struct events *ev, struct http_req *r, int status, const char *code,
 	if (e == OK)
 		e = json_add_u64(o, "offset", w->offset);
 	if (e == OK)
-		http_reply_json(r, status, o);
+		e = json_print(o, &text);
+	if (e == OK)
+		http_problem_body(r, status, code, fault_text(f), text.data, text.len);
 	else
 		http_problem(r, status, code, "%s", fault_text(f));
+	buf_free(&text);
 	cJSON_Delete(o);
 }
 
 enum err
-events_sender(struct http_req *r, struct peer_id *who)
+events_sender(const struct http_req *r, struct peer_id *who)
 {
 	struct sockaddr_storage ours = { 0 }, theirs = { 0 };
 	socklen_t a = sizeof ours, b = sizeof theirs;
@@ -66,6 +71,37 @@ events_sender(struct http_req *r, struct peer_id *who)
 	if (ours.ss_family == AF_UNIX)
 		return peer_unix(fd, who);
 	return peer_tcp((struct sockaddr *)&ours, (struct sockaddr *)&theirs, who);
+}
+
+void
+intake_refused(void *ctx, const struct http_refusal *x)
+{
+	struct events *ev = ctx;
+	struct peer_id who;
+	uint64_t n;
+	cJSON *data;
+	enum err e;
+
+	if (x->status == 404 || x->status == 405 ||
+	    !refusals_tell(&ev->refusals, x->code, x->peer, clock_mono_ms(), &n))
+		return;
+	data = cJSON_CreateObject();
+	e = data == NULL ? ERR_NOMEM : json_add_string(data, "address", x->peer);
+	if (e == OK && x->req != NULL && events_sender(x->req, &who) == OK)
+		e = json_add_u64(data, "uid", who.uid);
+	if (e == OK)
+		e = json_add_string(data, "path", x->path);
+	if (e == OK)
+		e = json_add_string(data, "code", x->code);
+	if (e == OK)
+		e = json_add_string(data, "why", x->why);
+	if (e == OK)
+		e = json_add_u64(data, "count", n);
+	if (e != OK) {
+		cJSON_Delete(data);
+		data = NULL;
+	}
+	events_emit(ev, EVENT_TELEMETRY, "local.refused", data);
 }
 
 static void

@@ -105,9 +105,11 @@ report_confinement(struct agent *a, const char *program, const char *what)
 }
 
 void
-report_console_refused(struct agent *a, const char *address, const char *why, uint64_t n)
+report_console_refused(struct agent *a, const struct http_refusal *x, uint64_t n)
 {
-	EMIT(a, "console.refused", TEXT("address", address), TEXT("why", why), NUMBER("count", n));
+	EMIT(a, "console.refused", TEXT("address", x->peer),
+	    TEXT("who", x->id == NULL ? "" : x->id->name), TEXT("path", x->path),
+	    TEXT("code", x->code), TEXT("why", x->why), NUMBER("count", n));
 }
 
 void

@@ -4,6 +4,7 @@
 #define ATALAIA_AGENT_REPORT_H
 
 #include "agent.h"
+#include "net/httpd.h"
 
 #include <stdint.h>
 
@@ -18,7 +19,7 @@ void report_dropbox_refused(struct agent *a, const char *file, const char *why);
 /* A child runs less confined than it should; what is there, in its own words. */
 void report_confinement(struct agent *a, const char *program, const char *what);
 /* Somebody who may not order here came to 2222; n of them since the last report. */
-void report_console_refused(struct agent *a, const char *address, const char *why, uint64_t n);
+void report_console_refused(struct agent *a, const struct http_refusal *x, uint64_t n);
 void report_skew(struct agent *a, int64_t wall, int64_t floor);
 
 /* One event for each file that a source offered and the rules refused. *told, 0 at first, remembers

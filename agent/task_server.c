@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "identity.h"
 #include "net/httpd.h"
+#include "net/refusals.h"
 #include "policies.h"
 #include "report.h"
 #include "status.h"
@@ -21,13 +22,12 @@
 #define HANDSHAKE_BURST 32u
 #define DRAIN_MS 500u
 #define LIST_MAX 200
-#define REFUSED_PAUSE_MS 60000u /* a flood of refusals must not fill the spool */
 
 struct task_server {
 	struct agent *agent;
 	struct httpd *httpd;
 	struct streams *streams;
-	uint64_t refused, refused_told_ms; /* since the last event; when that was, 0 = never */
+	struct refusals refusals; /* a flood of them must not fill the spool */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -48,6 +48,7 @@ answered(void *ctx, const struct task_answer *a)
 	cJSON *o;
 
 	if (a->code != NULL) {
+		http_told(r); /* event task.refused */
 		http_problem(r, a->status, a->code, "%s", a->detail);
 		return;
 	}
@@ -229,18 +230,17 @@ admit(void *ctx, const struct pki_identity *peer)
 	return ok;
 }
 
+/* Questions for what is not there are no refusals. */
 static void
-handshake_failed(void *ctx, const char *peer, const char *why)
+refused(void *ctx, const struct http_refusal *x)
 {
 	struct task_server *s = ctx;
-	uint64_t now = clock_mono_ms();
+	uint64_t n;
 
-	s->refused++;
-	if (s->refused_told_ms != 0 && now - s->refused_told_ms < REFUSED_PAUSE_MS)
+	if (x->told || x->status == 404 || x->status == 405 || x->status == 409)
 		return;
-	report_console_refused(s->agent, peer, why, s->refused);
-	s->refused = 0;
-	s->refused_told_ms = now;
+	if (refusals_tell(&s->refusals, x->code, x->peer, clock_mono_ms(), &n))
+		report_console_refused(s->agent, x, n);
 }
 
 static bool
@@ -339,7 +339,7 @@ task_server_new(struct task_server **out, struct agent *a, struct fault *f)
 	o.n_routes = sizeof routes / sizeof routes[0];
 	o.ctx = s;
 	o.gate = gate;
-	o.handshake_failed = handshake_failed;
+	o.refused = refused;
 	o.tls = tls;
 	o.max_connections = LIMIT_TASK_CONNECTIONS;
 	o.max_per_address = LIMIT_TASK_CONNECTIONS / 2; /* who stalls leaves room for the console */

@@ -39,6 +39,17 @@ struct http_route {
 	void (*run)(struct http_req *r, void *ctx);
 };
 
+/* Somebody was turned away. The texts and the request live during the call. */
+struct http_refusal {
+	const char *peer;	       /* IP; "" on a unix socket */
+	const struct pki_identity *id; /* NULL: no certificate that holds */
+	const char *method, *path;     /* "" when it came to no request */
+	int status;		       /* 0: no answer (handshake, connection) */
+	const char *code, *why;	       /* stable word; sentence */
+	const struct http_req *req;    /* NULL: none yet */
+	bool told;		       /* http_told: there is a better event of it */
+};
+
 struct httpd_options {
 	const char *name;		 /* in logs, borrowed: "tasks", "events" */
 	const struct http_route *routes; /* borrowed, first match wins */
@@ -48,8 +59,10 @@ struct httpd_options {
 	 */
 	bool (*gate)(struct http_req *r, void *ctx);
 	struct tls_config *tls; /* NULL: plain. The server takes its own reference */
-	/* A TLS handshake that the server's rules or the peer ended; peer: its IP. May be NULL. */
-	void (*handshake_failed)(void *ctx, const char *peer, const char *why);
+	/* Every refusal: a connection past a limit, a TLS handshake that failed, an answer of 400
+	 * or more by http_problem* (but not a file that is not there: code not-found of a route).
+	 * Each is logged as well. NULL: neither. */
+	void (*refused)(void *ctx, const struct http_refusal *x);
 	bool local_only;   /* binds loopback only, refuses Origin and a Host that is not loopback:
 			      2226, 2227 */
 	bool local_forced; /* the operator insists on another address for local_only */
@@ -134,6 +147,11 @@ void http_reply_json(struct http_req *, int status, const cJSON *tree);
  * {"type":"about:blank","status","title","code":"stable-code","detail":"sentence"}. */
 void http_problem(struct http_req *, int status, const char *code, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* A problem document that the caller wrote, with members of its own; code and why as in it. */
+void http_problem_body(struct http_req *, int status, const char *code, const char *why,
+    const void *body, size_t n);
+/* Before a problem: the handler makes an event of the refusal itself. */
+void http_told(struct http_req *);
 /* Sends length bytes of an open file from offset and closes fd, always; Content-Length is set, the
  * caller sets Content-Range and ETag. Pieces go through the thread pool, one connection after the
  * other; TLS connections get read instead of sendfile. A file that is shorter ends the connection.

@@ -88,6 +88,7 @@ refuse(struct http_conn *c, const char *why)
 	c->d->stats.refused++;
 	log_warn("http.refused", "server=%s peer=%s why=\"%s\"", c->d->o.name,
 	    addr_format_ip(peer, &c->peer), why);
+	refuse_conn(c, "too-many", why);
 	if (c->d->tls == NULL)
 		(void)uv_try_write(&c->h.stream, &b, 1);
 	conn_close(c, why);

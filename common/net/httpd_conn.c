@@ -339,8 +339,7 @@ on_tls(struct http_conn *c, const uint8_t *p, size_t n)
 		(void)addr_format_ip(peer, &c->peer);
 		log_info("tls.refused", "server=%s peer=%s why=%s", c->d->o.name, peer,
 		    log_q(fault_text(tls_fault(c->tls))));
-		if (c->d->o.handshake_failed != NULL)
-			c->d->o.handshake_failed(c->d->o.ctx, peer, fault_text(tls_fault(c->tls)));
+		refuse_conn(c, "handshake", fault_text(tls_fault(c->tls)));
 	}
 	if (c->req == NULL)
 		conn_finish(c, true); /* so that the client can read the alert */

@@ -103,6 +103,7 @@ struct http_req {
 	bool body_done, body_paused, may_wait, no_body /* HEAD, 204, 304 */, chunked, keep,
 	    event_stream, cut;
 	bool proceed_open; /* the source owes a write */
+	bool told;	   /* the handler makes an event of the refusal */
 	bool owed;	   /* the handler has the request and has not answered: cancel if it ends */
 	char *params_text;
 	const char *params[HTTP_PARAMS];
@@ -157,6 +158,11 @@ void req_proceed(struct http_req *r);			  /* asks the source when there is room 
 MUST_CHECK enum err req_send_head(
     struct http_req *r, int status, const char *type, uint64_t length);
 void req_done(struct http_req *r); /* the answer is queued whole */
+
+/* httpd_refuse.c */
+void refuse_conn(struct http_conn *c, const char *code, const char *why); /* before any request */
+void refuse_req(const struct http_req *r, int status, const char *code, const char *why);
+void refuse_head(struct http_conn *c, int status, const char *code, const char *why);
 
 /* httpd_file.c */
 void file_drop(struct http_file *f); /* the connection goes; the job ends by itself */

@@ -312,6 +312,7 @@ answer_problem(struct http_req *r, int status, const char *code, const char *det
 {
 	struct buf b;
 
+	refuse_req(r, status, code, detail);
 	buf_init(&b, LIMIT_HTTP_HEAD);
 	if (problem_body(&b, status, code, detail) != OK)
 		buf_reset(&b); /* a status alone says enough */
@@ -333,6 +334,21 @@ http_problem(struct http_req *r, int status, const char *code, const char *fmt, 
 }
 
 void
+http_problem_body(struct http_req *r, int status, const char *code, const char *why,
+    const void *body, size_t n)
+{
+	r->owed = false;
+	refuse_req(r, status, code, why);
+	answer(r, status, "application/problem+json", body, n);
+}
+
+void
+http_told(struct http_req *r)
+{
+	r->told = true;
+}
+
+void
 req_bad(struct http_conn *c, int status, const char *reason)
 {
 	struct buf b, body;
@@ -347,6 +363,7 @@ req_bad(struct http_conn *c, int status, const char *reason)
 		    reason);
 		return;
 	}
+	refuse_head(c, status, status == 408 ? "timeout" : "bad-request", reason);
 	buf_init(&b, LIMIT_HTTP_HEAD);
 	buf_init(&body, LIMIT_HTTP_HEAD);
 	if (problem_body(&body, status, status == 408 ? "timeout" : "bad-request", reason) == OK &&

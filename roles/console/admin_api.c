@@ -1,7 +1,6 @@
 #include "admin_api.h"
 
 #include "base/limits.h"
-#include "base/log.h"
 #include "net/pki.h"
 #include "os/machine.h"
 #include "proto/authority.h"
@@ -55,7 +54,6 @@ admin_gate(struct http_req *req, void *ctx)
 			return true;
 		}
 	}
-	log_warn("refused", "what=admin code=unauthorized path=%s", log_q(http_path(req)));
 	http_set(req, "WWW-Authenticate", "Bearer");
 	http_problem(
 	    req, 401, "unauthorized", "send the token of %s/" FILE_ADMIN_TOKEN, c->o->state);

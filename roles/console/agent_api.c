@@ -1,7 +1,6 @@
 #include "agent_api.h"
 
 #include "base/limits.h"
-#include "base/log.h"
 #include "proto/dropped.h"
 #include "proto/enroll.h"
 #include "proto/upload.h"
@@ -28,7 +27,6 @@ agent_gate(struct http_req *req, void *ctx)
 
 	if (peer == NULL || !revoked_has(c->revoked, peer->name))
 		return true;
-	log_warn("refused", "what=agent code=revoked who=%s", peer->name);
 	http_problem(req, 403, "revoked", "this agent is revoked: enrol it anew");
 	return false;
 }

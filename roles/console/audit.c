@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "store.h"
 
+#include <stdlib.h>
+
 #define AUDIT_PER_S 10
 #define AUDIT_BURST 200
 
@@ -43,6 +45,7 @@ audit_refusal(struct call *call, struct db *db, const char *what)
 	cJSON *data;
 	enum err e;
 
+	call->told = true;
 	log_warn("refused", "what=%s code=%s who=%s address=%s why=%s", what, call->code,
 	    log_q(who(call)), call->address, log_q(fault_text(&call->fault)));
 	if (!take())
@@ -65,6 +68,78 @@ audit_refusal(struct call *call, struct db *db, const char *what)
 	}
 	bucket.skipped = 0;
 	return audit_done(call->c, db, "refused", data);
+}
+
+/* ---- from the loop ---- */
+
+struct turned_away {
+	struct job job;
+	struct console *c;
+	cJSON *data;
+};
+
+static enum err
+away_run(struct job *job, void *db)
+{
+	struct turned_away *a = (struct turned_away *)job;
+	cJSON *data = a->data;
+
+	a->data = NULL;
+	return audit_done(a->c, db, "refused", data);
+}
+
+static void
+away_done(struct job *job, enum err result)
+{
+	struct turned_away *a = (struct turned_away *)job;
+
+	if (result != OK)
+		log_error("audit.failed", "error=%s", err_word(result));
+	cJSON_Delete(a->data);
+	free(a);
+}
+
+static cJSON *
+away_data(const char *what, const struct http_refusal *x, uint64_t count)
+{
+	cJSON *data = cJSON_CreateObject();
+	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "what", what);
+
+	if (e == OK)
+		e = json_add_string(data, "code", x->code);
+	if (e == OK)
+		e = json_add_string(data, "who", x->id == NULL ? "" : x->id->name);
+	if (e == OK)
+		e = json_add_string(data, "address", x->peer);
+	if (e == OK)
+		e = json_add_string(data, "path", x->path);
+	if (e == OK)
+		e = json_add_string(data, "why", x->why);
+	if (e == OK)
+		e = json_add_u64(data, "count", count);
+	if (e == OK)
+		return data;
+	cJSON_Delete(data);
+	return NULL;
+}
+
+void
+audit_turned_away(struct console *c, const char *what, const struct http_refusal *x)
+{
+	struct turned_away *a;
+	uint64_t count;
+
+	if (x->told || c->stopping ||
+	    !refusals_tell(&c->refusals, x->code, x->peer, clock_mono_ms(), &count))
+		return;
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return;
+	a->c = c;
+	a->data = away_data(what, x, count);
+	a->job.run = away_run;
+	a->job.done = away_done;
+	work_add(&c->db_work, &a->job);
 }
 
 enum err

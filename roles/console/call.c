@@ -87,13 +87,15 @@ answer(struct call *call, enum err result)
 	struct http_req *req = call->req;
 
 	http_on_cancel(req, NULL, NULL);
+	if (call->told)
+		http_told(req);
 	if (result == ERR_NOSPACE || result == ERR_BUSY || result == ERR_NOMEM) {
 		answer_busy(req, err_text(result));
 	} else if (result != OK) {
 		http_problem(req, 500, "internal", "%s", err_text(result));
 	} else if (call->problem_body) {
-		http_reply(
-		    req, call->status, "application/problem+json", call->out.data, call->out.len);
+		http_problem_body(req, call->status, call->code, fault_text(&call->fault),
+		    call->out.data, call->out.len);
 	} else if (call->code != NULL) {
 		if (call->retry_s > 0)
 			http_setf(req, "Retry-After", "%u", call->retry_s);

@@ -19,6 +19,7 @@ struct call {
 	struct pki_identity peer;	/* role PKI_NONE without certificate */
 	struct who who;			/* of 2226 and 10443; role 0 for agents */
 	const struct http_route *route; /* static text */
+	bool told;		 /* audited: httpd need not tell of the refusal */
 	bool trailed;		 /* what was changed stands in the trail already, or need not */
 	char address[ADDR_TEXT]; /* of the peer, without port */
 	char param[CALL_PARAM];	 /* what the route's {} or * stood for */

@@ -10,6 +10,7 @@
 #include "identity.h"
 #include "net/httpc.h"
 #include "net/httpd.h"
+#include "net/refusals.h"
 #include "options.h"
 #include "revoked.h"
 #include "waiters.h"
@@ -40,6 +41,7 @@ struct console {
 	struct httpc *client; /* to agents' task ports, as this console */
 	struct tls_config *tls;
 	char admin_token[65];
+	struct refusals refusals; /* told lately, of 2225 and 2226 */
 	uint16_t agent_port, admin_port;
 	uv_timer_t tick, alive;
 	uv_signal_t sigterm, sigint, sighup;

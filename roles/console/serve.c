@@ -2,6 +2,7 @@
 
 #include "admin_api.h"
 #include "agent_api.h"
+#include "audit.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -102,6 +103,22 @@ admit(void *ctx, const struct pki_identity *peer)
 	struct console *c = ctx;
 
 	return peer->role != PKI_AGENT || !revoked_has(c->revoked, peer->name);
+}
+
+static void
+agent_refused(void *ctx, const struct http_refusal *x)
+{
+	audit_turned_away(ctx, "agents", x);
+}
+
+/* What somebody with the token asks for in vain stands in the trail when it would change anything.
+ */
+static void
+admin_refused(void *ctx, const struct http_refusal *x)
+{
+	if (x->status == 401 || x->status == 403 || x->status == 408 || x->status == 429 ||
+	    x->status == 503)
+		audit_turned_away(ctx, "admin", x);
 }
 
 static enum err
@@ -212,6 +229,7 @@ make_servers(struct console *c, struct fault *f)
 		.n_routes = agent_route_count,
 		.ctx = c,
 		.gate = agent_gate,
+		.refused = agent_refused,
 		.tls = c->tls,
 		.max_connections = LIMIT_CONNECTIONS,
 		.max_per_address = c->o->connections_per_address,
@@ -221,6 +239,7 @@ make_servers(struct console *c, struct fault *f)
 	struct httpd_options admin = { .name = "admin",
 		.ctx = c,
 		.gate = admin_gate,
+		.refused = admin_refused,
 		.local_only = true,
 		.max_connections = ADMIN_CONNECTIONS };
 	struct fault own = { 0 };
