@@ -405,7 +405,7 @@ conn_turn(struct http_conn *c)
 		req_proceed(c->req);
 	else if (c->req != NULL && c->req->state == RQ_FILE)
 		file_turn(c->req);
-	used = parse_bytes(c, c->in.data, c->in.len);
+	used = parse_bytes(c, c->in.len > 0 ? c->in.data : (const uint8_t *)"", c->in.len);
 	if (c->why != NULL)
 		return;
 	buf_consume(&c->in, used < c->in.len ? used : c->in.len);
