@@ -168,7 +168,7 @@ open_world(struct world *w, struct engine_options o)
 	o.clamd_socket = at("clamd.sock");
 	o.clamscan = o.clamscan != NULL ? o.clamscan : "/usr/bin/clamscan";
 	o.deadline_ms = o.deadline_ms > 0 ? o.deadline_ms : 20000;
-	o.watch_ms = 50;
+	o.watch_ms = o.watch_ms > 0 ? o.watch_ms : 50;
 	o.event = on_event;
 	o.ctx = w;
 	if (engine_open(&w->e, &o, &f) != OK)
