@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "net/curlset.h"
 #include "net/httpc.h"
+#include "net/loop.h"
 #include "os/file.h"
 #include "proto/childctl.h"
 
@@ -349,7 +350,7 @@ import_main(int argc, char **argv)
 		outcome = word(m.result, "outcome");
 		if (strcmp(outcome, "updated") == 0 || strcmp(outcome, "current") == 0)
 			tell_agent(&m);
-		(void)uv_loop_close(&m.loop);
+		(void)!loop_end(&m.loop);
 	}
 	if (m.result != NULL)
 		print_result(&m);

@@ -68,9 +68,8 @@ class Agent:
         return report
 
     def text(self, *options):
-        return subprocess.run([BIN / "atalaia", "doctor", *options, "--url",
-                               f"http://127.0.0.1:{self.server.server_port}"],
-                              capture_output=True, text=True, timeout=60).stdout
+        return run([BIN / "atalaia", "doctor", *options, "--url",
+                    f"http://127.0.0.1:{self.server.server_port}"]).stdout
 
 
 @pytest.fixture
@@ -338,8 +337,7 @@ def test_real_console_connects_back():
         f.start_agent(w)
         answer = wait_for(lambda: json.loads(w.local("/v1/probe", "POST", b"{}")), 10, "probe")
         assert answer["reached"] and answer["address"] == "127.0.120.13", answer
-        done = subprocess.run([BIN / "atalaia", "doctor", "--json", "--socket", w.dir / "run/events.sock"],
-                              capture_output=True, text=True, timeout=60)
+        done = run([BIN / "atalaia", "doctor", "--json", "--socket", w.dir / "run/events.sock"])
         names = {x["name"]: x["good"] for x in json.loads(done.stdout)["findings"]}
         assert names["console"] and names["task-port"]
         assert not names["version"]  # nobody serves: the real finding of this world

@@ -5,11 +5,10 @@ import pathlib
 import re
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
-from mirror import Mirror, read_all
+from mirror import Child, Mirror, read_all
 from world import run, wait_for
 
 BIG = os.urandom(1 << 20) * 40
@@ -177,31 +176,6 @@ def test_the_drain_has_an_end(procs, bin_dir, tmp_path):
             assert m.proc.stop() == 0
             assert time.monotonic() - begin < 4
             assert r.reply()[:3] in ("421", "426")
-
-
-class Child:
-    """serve --child with us as the agent."""
-
-    def __init__(self, bin_dir):
-        self.p = subprocess.Popen([bin_dir / "atalaia-update-agent", "serve", "--child"],
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.p.kill()
-        self.p.wait()
-        for stream in (self.p.stdin, self.p.stdout, self.p.stderr):
-            stream.close()
-
-    def send(self, **message):
-        self.p.stdin.write(json.dumps(message) + "\n")
-        self.p.stdin.flush()
-
-    def message(self):
-        return json.loads(self.p.stdout.readline())
 
 
 def test_as_a_child(bin_dir, tmp_path):

@@ -26,7 +26,7 @@ import feedmaker
 import fetcher
 import fleet as fleets
 import liars
-from world import wait_for
+from world import run, wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.110.1", "127.0.110.2", "127.0.110.3")
@@ -50,9 +50,7 @@ def feed(host):
 
 
 def why_old(host):
-    done = subprocess.run([BIN / "atalaia", "why-old", "--json", "--url",
-                           f"http://127.0.0.1:{host.event_port}"], capture_output=True, text=True,
-                          timeout=60)
+    done = run([BIN / "atalaia", "why-old", "--json", "--url", f"http://127.0.0.1:{host.event_port}"])
     return [x for x in json.loads(done.stdout) if x["broken"] and x["feed"] in ("", "signatures")]
 
 
@@ -293,8 +291,8 @@ def test_a_rotten_active_set_is_mended_told_and_loaded_again(world):
     for _ in range(8):      # a timer's run may be faster than ours
         with open(file, "r+b") as f:
             f.write(b"\0" * 100)
-        done = subprocess.run([BIN / "atalaia", "update", "--wait", "--feed", "signatures", "--url",
-                               f"http://127.0.0.1:{w.event_port}"], capture_output=True, text=True, timeout=60)
+        done = run([BIN / "atalaia", "update", "--wait", "--feed", "signatures", "--url",
+                    f"http://127.0.0.1:{w.event_port}"])
         if done.returncode == 4:
             break
         assert done.returncode == 0 or "too-often" in done.stderr, done.stdout + done.stderr

@@ -4,12 +4,12 @@ import http.server
 import json
 import os
 import pathlib
-import subprocess
 import threading
 
 import pytest
 
 import terminal
+from world import run
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"]).resolve()
 FEED = {"feed": "signatures", "version": 7, "state": "idle", "last": "updated", "checked": "2026-11-24T12:00:00.000Z"}
@@ -82,22 +82,20 @@ def test_no_color(agent):
 
 
 def test_no_bar_and_no_colour_without_a_terminal(agent):
-    done = subprocess.run([BIN / "atalaia", "update", "--wait", "--url", agent.url], env=env(), capture_output=True,
-                          text=True, timeout=60)
+    done = run([BIN / "atalaia", "update", "--wait", "--url", agent.url], env=env())
     assert done.returncode == 0 and done.stdout == "ok signatures: updated, version 7\n"
 
 
 def test_an_update_that_fails_is_an_exit_status(agent):
     agent.last = "failed"
-    done = subprocess.run([BIN / "atalaia", "update", "--wait", "--json", "--url", agent.url], env=env(),
-                          capture_output=True, text=True, timeout=60)
+    done = run([BIN / "atalaia", "update", "--wait", "--json", "--url", agent.url], env=env())
     assert done.returncode == 1 and json.loads(done.stdout)[0]["last"] == "failed"
 
 
 def test_every_verb_has_a_help():
-    text = subprocess.run([BIN / "atalaia", "--help"], capture_output=True, text=True, timeout=10).stdout
+    text = run([BIN / "atalaia", "--help"]).stdout
     verbs = [line.split()[1] for line in text.splitlines() if line.startswith("  atalaia ")]
     assert len(verbs) >= 9
     for verb in verbs:
-        done = subprocess.run([BIN / "atalaia", verb, "--help"], capture_output=True, text=True, timeout=10)
+        done = run([BIN / "atalaia", verb, "--help"])
         assert done.returncode == 0 and len(done.stdout.splitlines()) > 1, verb

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from clam import EICAR, Clamd, write_set
-from world import wait_for
+from world import check_end, wait_for
 
 BIN = os.environ["ATALAIA_BIN"]
 pytestmark = pytest.mark.skipif(not os.path.exists("/usr/sbin/clamd"), reason="needs clamd")
@@ -36,7 +36,8 @@ class Scan:
                                         env={**os.environ, **(env or {})}, **kw)
         self.messages, self.log = [], []
         threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._read_log, daemon=True).start()
+        self.reader = threading.Thread(target=self._read_log, daemon=True)
+        self.reader.start()
         self.send({"type": "config", **config})
 
     def _read(self):
@@ -57,6 +58,8 @@ class Scan:
     def result(self, seconds=30):
         wait_for(lambda: self.of("result") or self.process.poll() is not None, seconds, "result")
         self.process.wait(10)
+        self.reader.join(5)
+        check_end(self.process.args, self.log)
         wait_for(lambda: self.of("result"), 2, "result: " + "".join(self.log))
         return self.of("result")[0]
 

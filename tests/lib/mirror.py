@@ -1,6 +1,8 @@
 """An update agent that serves a folder, without an agent, and a raw FTP client that sends what no client ever would."""
+import json
 import re
 import socket
+import subprocess
 import time
 
 import world
@@ -54,6 +56,33 @@ class Mirror:
         if login:
             raw.login()
         return raw
+
+
+class Child:
+    """serve --child with us as the agent."""
+
+    def __init__(self, bin_dir):
+        self.p = subprocess.Popen([bin_dir / "atalaia-update-agent", "serve", "--child"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.wait()
+        log = self.p.stderr.read().splitlines()
+        for stream in (self.p.stdin, self.p.stdout, self.p.stderr):
+            stream.close()
+        world.check_end(self.p.args, log)
+
+    def send(self, **message):
+        self.p.stdin.write(json.dumps(message) + "\n")
+        self.p.stdin.flush()
+
+    def message(self):
+        return json.loads(self.p.stdout.readline())
 
 
 class Raw:

@@ -8,7 +8,7 @@ import subprocess
 import termios
 import threading
 
-from world import wait_for
+from world import check_end, wait_for
 
 
 class Terminal:
@@ -48,6 +48,7 @@ class Terminal:
         """Waits for the program; its status."""
         status = self.process.wait(seconds)
         self.reader.join(10)
+        check_end(self.process.args, self.text.splitlines())
         return status
 
     def __enter__(self):
