@@ -27,7 +27,7 @@ CONSOLE = "atalaia://example/console/"
 def routes(file):
     """The rows of the C file's route table, their patterns filled in."""
     names = dict(re.findall(r'#define (\w+_PATH) "([^"]*)"', "".join(
-        (TOP / "common/proto" / f).read_text() for f in ("enroll.h", "dropped.h"))))
+        f.read_text() for part in ("common/proto", "agent") for f in (TOP / part).glob("*.h"))))
     rows = re.findall(r'\{ "(GET|POST|PUT|DELETE)", ((?:\w+|"[^"]*")(?: "[^"]*")?),', (TOP / file).read_text())
     found = []
     for method, path in rows:
