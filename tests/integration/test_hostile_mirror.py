@@ -117,16 +117,16 @@ def reset_transfers(s, c):
 
 
 def huge_lines(s, c):
-    push(c.many(10, s.at("ftp"), first=LOGIN), b"x" * 65536, 0.7)
+    push(c.many(10, s.at("ftp"), first=LOGIN), b"x" * 65536, 0.3)
     push(c.many(10, s.at("http"), first=b"GET /"), b"x" * 65536, 0.3)
     push(c.many(10, s.at("version"), first=b"GET / HTTP/1.1\r\nX: "), b"x" * 65536, 0.3)
 
 
 def pipelines(s, c):
     """Requests without end whose answers are not read."""
-    push(c.many(10, s.at("ftp"), first=LOGIN), b"HELP\r\nNOOP\r\nPWD\r\nFEAT\r\n" * 200, 0.7)
-    push(c.many(10, s.at("http")), GET * 200, 0.7)
-    push(c.many(10, s.at("version")), b"GET /v1/feeds HTTP/1.1\r\nHost: x\r\n\r\n" * 200, 0.5)
+    push(c.many(10, s.at("ftp"), first=LOGIN), b"HELP\r\nNOOP\r\nPWD\r\nFEAT\r\n" * 200, 0.5)
+    push(c.many(10, s.at("http")), GET * 200, 0.4)
+    push(c.many(10, s.at("version")), b"GET /v1/feeds HTTP/1.1\r\nHost: x\r\n\r\n" * 200, 0.3)
 
 
 def slow_readers(s, c):
@@ -175,7 +175,7 @@ def uploads_without_end(s, c):
         d = r.data()
         c.socks += [r.sock, d]
         r.send("STOR /incoming/endless\r\n")
-    push([x for x in c.socks if x.getpeername()[1] != s.m.ftp], b"x" * 65536, 1)
+    push([x for x in c.socks if x.getpeername()[1] != s.m.ftp], b"x" * 65536, 0.6)
     assert sum(p.stat().st_size for p in s.box.iterdir()) <= 9 << 20
 
 

@@ -54,7 +54,7 @@ class Lab:
         self.began = time.monotonic()
         scenes = [self.enrolment, self.role_switch, self.full_update, self.crowd, self.delta,
                   self.cut_of_tasks_and_events, self.firewall]
-        scenes += [self.nat] if self.short else [self.cut_in_transfer, self.nat]
+        scenes += [self.role_off, self.nat] if self.short else [self.cut_in_transfer, self.role_off, self.nat]
         for scene in scenes:
             scene()
 
@@ -151,7 +151,7 @@ class Lab:
         self.say("cut", f"8 s without a line: 200 events there {events_after:.1f} s after it, each once; "
                  f"the task {done} after {time.monotonic() - mended:.1f} s, once")
         self.need(sorted(rows) == list(range(200)), "events were lost or came twice")
-        self.need(len(ends) <= 1, f"the task ended {len(ends)} times")
+        self.need(done == "done" and len(ends) == 1, f"the task: {done}, told {len(ends)} times")
 
     def task_ended(self, task_id):
         task = json.loads(self.f.console_run("task", "show", task_id, "--json").stdout)
@@ -190,6 +190,18 @@ class Lab:
                  f"{human(event['data']['bytes_wire'])}; {time.monotonic() - began:.0f} s in all")
         self.need(first + rest < 1.35 * size + 150_000, "bytes were fetched again after the cut")
 
+    def role_off(self):
+        """The branch gives the role back; its ports are closed at once."""
+        def connects(port):
+            return self.w.net.exec("ws", "curl", "-s", "-m", "5", "-o", "/dev/null", f"telnet://{BRANCH}:{port}",
+                                   check=False, stdin=subprocess.DEVNULL).returncode != 7
+        ports = (2021, 2221, 3333)
+        self.need(all(map(connects, ports)), "the branch does not serve")
+        began = time.monotonic()
+        self.w.task(self.branch, "role.set", {"role": "update-agent", "on": False})
+        self.say("role off", f"by a signed task in {time.monotonic() - began:.1f} s; nobody answers on its ports")
+        self.need(not any(map(connects, ports)), "the branch still serves")
+
     def nat(self):
         """An update agent behind NAT: con sees only the branch's WAN address."""
         con = self.w.net.exec
@@ -211,8 +223,11 @@ class Lab:
         sent = json.loads(self.f.console_run("task", "send", "--to", self.ws.agent_id, "status",
                                              "--json").stdout)
         done = wait_for(lambda: self.task_ended(sent["id"]), 90, "a task through the NAT")
+        way = json.loads(self.f.console_run("task", "show", sent["id"], "--json").stdout)["agents"][0]["way"]
+        self.need((done, way) == ("done", "pull"), f"a task behind the NAT: {done} by {way}")
+        self.f.wait_event("task.done", self.ws, 60, lambda e: e["data"].get("id") == sent["id"])
         self.say("NAT", f"FTP passive through it with passive_address ({good.split('227')[-1].strip()}), not "
-                 f"without ({plain.splitlines()[-1][:60]}); a task reached the workstation by pull: {done}")
+                 f"without ({plain.splitlines()[-1][:60]}); a task reached the workstation by {way}, its event the console")
 
     def serve_behind_nat(self, name, more):
         root = self.ws.dir / f"mirror-{name}"
