@@ -146,8 +146,9 @@ class Lab:
         rows = wait_for(all_there, 90, "200 events after the cut")
         events_after = time.monotonic() - mended
         done = wait_for(lambda: self.task_ended(sent["id"]), 120, "the task that was sent in the cut")
+        self.told_of(sent["id"])
         ends = [e for e in self.f.events() if e["type"] == "org.atalaia.task.done"
-                and e["data"].get("id") == sent["id"]]
+                and e["data"]["task"] == sent["id"]]
         self.say("cut", f"8 s without a line: 200 events there {events_after:.1f} s after it, each once; "
                  f"the task {done} after {time.monotonic() - mended:.1f} s, once")
         self.need(sorted(rows) == list(range(200)), "events were lost or came twice")
@@ -157,6 +158,9 @@ class Lab:
         task = json.loads(self.f.console_run("task", "show", task_id, "--json").stdout)
         state = task["agents"][0]["state"]
         return state if state in ("done", "failed", "interrupted") else None
+
+    def told_of(self, task_id):
+        self.f.wait_event("task.done", self.ws, 60, lambda e: e["data"]["task"] == task_id)
 
     def firewall(self):
         """The server's FTP ports answer nothing any more: the branch goes on over HTTP 2221."""
@@ -225,7 +229,7 @@ class Lab:
         done = wait_for(lambda: self.task_ended(sent["id"]), 90, "a task through the NAT")
         way = json.loads(self.f.console_run("task", "show", sent["id"], "--json").stdout)["agents"][0]["way"]
         self.need((done, way) == ("done", "pull"), f"a task behind the NAT: {done} by {way}")
-        self.f.wait_event("task.done", self.ws, 60, lambda e: e["data"].get("id") == sent["id"])
+        self.told_of(sent["id"])
         self.say("NAT", f"FTP passive through it with passive_address ({good.split('227')[-1].strip()}), not "
                  f"without ({plain.splitlines()[-1][:60]}); a task reached the workstation by {way}, its event the console")
 
