@@ -172,6 +172,7 @@ export_work(void *ctx, struct spool_db *db, struct fault *f)
 	struct exporting *x = ctx;
 	struct event_bundle_about about = { x->org, x->agent, buf_text(&x->cert), buf_text(&x->key),
 		x->now };
+	cJSON *receipts = x->receipts;
 	struct spool_state state;
 	enum err e = file_unnamed(x->state, &x->fd, f);
 
@@ -180,10 +181,10 @@ export_work(void *ctx, struct spool_db *db, struct fault *f)
 		e = event_bundle_new(&x->writer, buf_text(&x->source), state.epoch, put_bytes, x);
 	if (e == OK)
 		e = put_classes(x, db, f);
-	if (e == OK)
-		e = event_bundle_finish(x->writer, &about, x->receipts, &x->mark, f);
-	if (e == OK)
-		x->receipts = NULL;
+	if (e == OK) {
+		x->receipts = NULL; /* taken, also on failure */
+		e = event_bundle_finish(x->writer, &about, receipts, &x->mark, f);
+	}
 	return e == OK ? carry_remember(x->state, &x->mark, f) : e;
 }
 
@@ -270,14 +271,11 @@ carry_export(struct http_req *r, void *ctx)
 /* --- acknowledgements --- */
 
 struct acking {
-	uv_work_t work;
 	struct http_req *r; /* NULL: the client has gone */
 	struct events *ev;
 	char state[LIMIT_STATE_PATH];
 	struct event_bundle_ack ack;
 	struct event_bundle_mark mark;
-	enum err err;
-	struct fault fault;
 };
 
 static void
@@ -324,14 +322,13 @@ ack_spooled(void *ctx, const struct spool_answer *a)
 }
 
 static void
-ack_known(uv_work_t *w, int status)
+ack_known(void *ctx, const struct spool_answer *a)
 {
-	struct acking *x = w->data;
+	struct acking *x = ctx;
 	struct spool *sp = events_spool(x->ev);
 	struct spool_stats s = spool_stats(sp);
-	enum err e = x->err;
+	enum err e = a->err;
 
-	(void)status; /* never cancelled */
 	for (unsigned c = 0; c < EVENT_CLASSES; c++)
 		if (x->ack.upto[c] > x->mark.upto[c])
 			x->ack.upto[c] = x->mark.upto[c]; /* never beyond what was exported */
@@ -345,18 +342,20 @@ ack_known(uv_work_t *w, int status)
 	if (e == OK)
 		return;
 	if (x->r != NULL && e == ERR_NOTFOUND)
-		http_problem(x->r, 404, "unknown-bundle", "%s", fault_text(&x->fault));
+		http_problem(x->r, 404, "unknown-bundle", "%s", fault_text(a->fault));
 	else if (x->r != NULL)
 		http_problem(x->r, 503, "busy", "%s", err_text(e));
 	free(x);
 }
 
-static void
-ack_work(uv_work_t *w)
+/* In the spool's worker, which the spool's end waits for. */
+static enum err
+ack_work(void *ctx, struct spool_db *db, struct fault *f)
 {
-	struct acking *x = w->data;
+	struct acking *x = ctx;
 
-	x->err = carry_recall(x->state, x->ack.bundle, &x->mark, &x->fault);
+	(void)db;
+	return carry_recall(x->state, x->ack.bundle, &x->mark, f);
 }
 
 static enum err
@@ -408,7 +407,11 @@ carry_acks(struct http_req *r, void *ctx)
 	x->r = r;
 	x->ev = ctx;
 	x->ack = ack;
-	x->work.data = x;
-	http_on_cancel(r, ack_gone, x);
-	(void)uv_queue_work(&a->loop, &x->work, ack_work, ack_known);
+	e = spool_visit(events_spool(ctx), ack_work, ack_known, x);
+	if (e == OK) {
+		http_on_cancel(r, ack_gone, x);
+		return;
+	}
+	free(x);
+	http_problem(r, 503, "busy", "%s", err_text(e));
 }

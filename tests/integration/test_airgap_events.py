@@ -188,3 +188,28 @@ def test_a_kill_in_between_loses_and_doubles_nothing(site):
     assert site.agent("import-acks", "forged", check=False).returncode == 1
     (site.stick / "none").write_bytes(b"")
     assert site.agent("import-acks", "none", check=False).returncode == 1
+
+
+def test_a_disk_that_ends_within_an_export_is_told_and_nothing_else(site):
+    """Files may grow to a size and no further, at several points of a bundle: its batches, its last line, its end.
+    The limit's signal is ignored, so that the write fails as on a full disk."""
+    site.pc.agent.stop()
+    site.pc.agent = site.pc.start("atalaia-agent", "run", "--config", site.pc.conf, restore_signals=False)
+    site.pc.agent.line("ready")
+    site.post(100)
+    site.agent("export-events", "good")
+    good = (site.stick / "good").read_bytes()
+    last = good.rstrip(b"\n").rindex(b"\n") + 1
+    pid = site.pc.agent.process.pid
+
+    def limit(size):
+        site.pc.run("/usr/bin/prlimit", f"--pid={pid}", f"--fsize={size}:unlimited")
+
+    for end in (0, last // 2, last - 1, last, last + 20, len(good) - 1):
+        limit(end)
+        done = site.agent("export-events", "short", check=False)
+        limit("unlimited")
+        assert done.returncode != 0 and "not exported" in done.stdout + done.stderr, (end, done.stdout, done.stderr)
+        assert site.pc.agent.process.poll() is None, site.pc.agent.err[-5:]
+    site.agent("export-events", "after")
+    assert (site.stick / "after").read_bytes().count(b"org.example.stick") == 100
