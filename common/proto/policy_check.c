@@ -1,5 +1,6 @@
 #include "proto/policy_check.h"
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "net/addr.h"
 
@@ -214,6 +215,24 @@ check_known(const struct policy_member *m, const cJSON *item, struct fault *f)
 	return OK;
 }
 
+/* A smaller spool could not hold the batch that is under way: the agent would keep its old quotas.
+ */
+static enum err
+check_quota(const cJSON *item, struct fault *f)
+{
+	uint64_t size;
+
+	if (strcmp(item->string, "detection") != 0 && strcmp(item->string, "task") != 0 &&
+	    strcmp(item->string, "telemetry") != 0)
+		return OK;
+	if (cJSON_IsString(item) &&
+	    text_size(item->valuestring, strlen(item->valuestring), &size) == OK &&
+	    size < LIMIT_SPOOL_QUOTA_MIN)
+		return fault_set(
+		    f, ERR_INVAL, "member 'events.quotas.%s' must be at least 1M", item->string);
+	return OK;
+}
+
 static enum err
 check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
 {
@@ -229,6 +248,8 @@ check_table(const struct policy_member *m, const cJSON *v, struct fault *f)
 			    "member '%s.%s' must be a string, a number, true or false", m->path,
 			    item->string);
 		e = check_known(m, item, f);
+		if (e == OK && strcmp(m->path, "events.quotas") == 0)
+			e = check_quota(item, f);
 		if (e == OK && strcmp(m->path, "events.classes") == 0 && cJSON_IsFalse(item) &&
 		    strcmp(item->string, "telemetry") != 0)
 			e = fault_set(f, ERR_INVAL,

@@ -48,7 +48,7 @@ def world():
     try:
         f.make_feed()
         f.publish()
-        f.start_console(policy={"update": {"interval": "5s", "jitter": "0"}}, admin_port=22890)
+        f.start_console(policy={"update": {"interval": "1s", "jitter": "0"}}, admin_port=22890)
         f.configure_agent(s, 22891, more="retry=500ms", role=f"""[update-agent]
 enabled=yes
 mode=origin
@@ -178,7 +178,7 @@ def test_other_keys_take_over_the_authority_and_the_first_ones_lose_it(world):
     version = json.loads(staged.read_text())["signed"]["version"]
     assert "waits" in sign(world, staged, *first_keys(world))              # the old ones alone hand over to nobody
     assert "1 of 2 signatures: waits" in sign(world, staged, world.keys[0])
-    world.set_policy("default.json", {"update": {"interval": "4s", "jitter": "0"}})    # meanwhile life goes on
+    world.set_policy("default.json", {"update": {"interval": "2s", "jitter": "0"}})    # meanwhile life goes on
     assert "published" in sign(world, staged, world.keys[2]), version
     want = json.loads(world.console_run("authority", "show").stdout)["version"]
     wait_for(lambda: authority_version(world) == want, 30, "the rotated authority")

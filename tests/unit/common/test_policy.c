@@ -46,6 +46,7 @@ test_refusals_name_the_member(void **state)
 		{ "{\"engine\":{\"x\":{}}}", "'engine.x'" },
 		{ "{\"engine\":[]}", "'engine'" },
 		{ "{\"events\":{\"quotas\":{\"task\":[]}}}", "'events.quotas.task'" },
+		{ "{\"events\":{\"quotas\":{\"telemetry\":\"1000k\"}}}", "at least 1M" },
 		{ "{\"sources\":{\"update_agents\":[{\"host\":\"h\"}]}}", "'name'" },
 		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\"}]}}", "'host'" },
 		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"ftp\":70000}]}"
