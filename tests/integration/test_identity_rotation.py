@@ -48,8 +48,8 @@ def world():
     try:
         f.make_feed()
         f.publish()
-        f.start_console(policy={"update": {"interval": "1s", "jitter": "0"}}, admin_port=22890)
-        f.configure_agent(s, 22891, more="retry=500ms", role=f"""[update-agent]
+        f.start_console(policy={"update": {"interval": "1s", "jitter": "0"}}, admin_port=0)
+        f.configure_agent(s, 0, more="retry=500ms", role=f"""[update-agent]
 enabled=yes
 mode=origin
 root={f.publish_root}
@@ -80,12 +80,12 @@ def with_console_stopped(f, *verb):
     return done
 
 
-def renew(f, ca):
+def renew(f, ca, days=(-25, 5)):
     """Gives the agent a certificate that is due, under the CA given, and waits for its successor."""
     s, folder = f.server, f.server.dir / "state/identity"
     s.agent.stop()
     key = load_pem_private_key((folder / "key.pem").read_bytes(), None)
-    due, _ = cc.make_cert(f"atalaia://example/agent/{s.agent_id}", ca, days=(-25, 5), eku=BOTH, own=key)
+    due, _ = cc.make_cert(f"atalaia://example/agent/{s.agent_id}", ca, days=days, eku=BOTH, own=key)
     (folder / "cert.pem").write_text(due)
     before = certificates(folder / "cert.pem")[0].serial_number
     f.start_agent(s)
@@ -93,10 +93,17 @@ def renew(f, ca):
     return certificates(folder / "cert.pem")[0], certificates(folder / "ca.pem")
 
 
+def done_id(f):
+    return json.loads(f.console_run("task", "list", "--json").stdout)["tasks"][0]["id"]
+
+
 def works(f):
     f.wait_task_port(f.server)
     done = f.send_task(f.server, "status")
-    assert done["state"] == "done" and done["way"] == "push", done
+    assert done["state"] == "done", done
+    if done["way"] != "push":                   # a busy machine: the pull was first, and 2222 knew the task then
+        wait_for(lambda: "answered 20" in json.loads(f.console_run("task", "show", done_id(f), "--json").stdout)[
+            "agents"][0]["push"], 10, "the way by 2222")
     f.wait_event("task.done", f.server, match=lambda e: e["data"]["task"] == done.get("task", e["data"]["task"]))
 
 
@@ -149,6 +156,34 @@ def test_an_agent_of_before_lives_through_a_rotation(world):
     cert, trusted = renew(world, (new, key))
     assert signed_by(cert, new) and trusted == [new]
     works(world)
+    s.agent.stop()
+
+
+def test_a_pc_whose_certificate_expired_ninety_days_ago_renews(world):
+    signing = world.server.dir / "console/ca-signing"
+    ca = cc.load_ca(signing.with_suffix(".pem").read_bytes(), signing.with_suffix(".key").read_bytes())
+    cert, _ = renew(world, ca, days=(-120, -90))
+    assert cert.not_valid_after > datetime.datetime.utcnow() + datetime.timedelta(days=25)
+    works(world)
+
+
+def test_a_console_that_moved_keeps_its_agents(world):
+    """Restored from a backup into another folder, as on another machine that took over the name."""
+    s, first = world.server, world.console_conf
+    world.console_run("backup", s.dir / "moved.pack")
+    world.console.stop()
+    world.console_conf = s.write("moved.conf", first.read_text().replace(f"{s.dir}/console", f"{s.dir}/moved"))
+    world.console_run("restore", s.dir / "moved.pack")
+    world.console = s.start("atalaia-console", "serve", "--config", world.console_conf)
+    world.console.line("ready")
+    works(world)                                            # it orders, and it is told
+    wait_for(lambda: json.loads(world.console_run("agents", "--json").stdout)["agents"][0]["agent"] == s.agent_id,
+             10, "the agent in its list")
+    renew(world, cc.load_ca(*((s.dir / f"moved/ca-signing.{x}").read_bytes() for x in ("pem", "key"))))
+    world.console.stop()
+    world.console_conf = first
+    world.console = s.start("atalaia-console", "serve", "--config", first)
+    world.console.line("ready")
     s.agent.stop()
 
 

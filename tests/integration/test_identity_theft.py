@@ -39,8 +39,8 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "2s", "jitter": "0"}}, init=("--two-signatures",),
-                        admin_port=22880)
-        f.configure_agent(s, 22881, more="retry=500ms", role=f"""[update-agent]
+                        admin_port=0)
+        f.configure_agent(s, 0, more="retry=500ms", role=f"""[update-agent]
 enabled=yes
 mode=origin
 root={f.publish_root}
@@ -176,6 +176,23 @@ def test_an_agent_posing_as_2225_enrols_nobody(world):
         thread.join(20)
     assert done.returncode == 1 and "agent" in done.stderr and not (s.dir / "spare/identity/cert.pem").exists()
     assert not any(got), "not one byte of the request may reach it"
+
+
+def test_a_token_that_pins_another_ca_enrols_nobody(world):
+    s = world.server
+    word = cc.Token(world.token())
+    raw = bytearray(base64.urlsafe_b64decode(word.word[4:] + "=" * (-len(word.word[4:]) % 4)))
+    at = 4 + raw[3]
+    assert bytes(raw[at:at + 32]) == word.spki
+    raw[at] ^= 1
+    raw[-4:] = hashlib.sha256(raw[:-4]).digest()[:4]
+    posed = "ATL1" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    spare = s.write("pinned.conf", f"[agent]\nstate={s.dir}/pinned\nrun={s.dir}/run\n")
+    done = s.run("atalaia-agent", "enroll", "--config", spare, posed, check=False)
+    assert done.returncode == 1 and "CA" in done.stderr, done.stderr
+    assert not (s.dir / "pinned/identity/cert.pem").exists()
+    tokens = json.loads(world.console_run("token", "list", "--json").stdout)["tokens"]
+    assert next(t for t in tokens if t["id"] == word.id)["attempts"] == 0      # nothing was sent
 
 
 def test_five_hundred_handshakes_a_second_leave_the_console_answered(world):
