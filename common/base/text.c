@@ -284,17 +284,39 @@ text_is_uuid(const char *p, size_t n)
 	return true;
 }
 
+size_t
+text_unseen(const uint8_t *p, size_t n)
+{
+	uint8_t b = n > 1 ? p[1] : 0, c = n > 2 ? p[2] : 0;
+
+	if (n == 0)
+		return 0;
+	if (p[0] < 0x20 || p[0] == 0x7f)
+		return 1;
+	if (p[0] == 0xc2 && b >= 0x80 && b <= 0x9f) /* C1: U+009B begins a command as ESC [ does */
+		return 2;
+	if (p[0] == 0xe2 && b == 0x80 && (c == 0x8e || c == 0x8f || (c >= 0xa8 && c <= 0xae)))
+		return 3; /* marks, lines and overrides of direction */
+	if (p[0] == 0xe2 && b == 0x81 && c >= 0xa6 && c <= 0xa9)
+		return 3; /* isolates */
+	return 0;
+}
+
 enum err
 text_printable(struct buf *out, const uint8_t *p, size_t n, size_t max)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t start = out->len, i;
+	size_t start = out->len, unseen_to = 0, unseen, i;
 	enum err e = OK;
 
 	for (i = 0; i < n && e == OK; i++) {
 		char esc[4] = { '\\', 'x', hex[p[i] >> 4], hex[p[i] & 15] };
-		bool plain = p[i] >= 0x20 && p[i] != 0x7f && p[i] != '"' && p[i] != '\\';
+		bool plain;
 
+		unseen = text_unseen(p + i, n - i);
+		if (unseen > 0)
+			unseen_to = i + unseen;
+		plain = i >= unseen_to && p[i] != '"' && p[i] != '\\';
 		if (out->len - start + (plain ? 1 : 4) > max)
 			return buf_puts(out, "...");
 		e = plain ? buf_append(out, &p[i], 1) : buf_append(out, esc, 4);

@@ -51,7 +51,10 @@ MUST_CHECK enum err text_unb64(struct buf *out, const char *p, size_t n);
 MUST_CHECK enum err text_b64url(struct buf *out, const uint8_t *p, size_t n);
 MUST_CHECK enum err text_unb64url(struct buf *out, const char *p, size_t n);
 
-/* Appends s with control bytes, DEL, quotes and backslash written as \xHH, cut at max bytes with
+/* How many bytes at p do something else on a terminal than be seen: control characters (C0, DEL,
+ * C1) and those that turn the direction of text, by which a name shows another one. */
+size_t text_unseen(const uint8_t *p, size_t n);
+/* Appends s with such bytes, quotes and backslash written as \xHH, cut at max bytes with
  * "...": safe in a log line or on a terminal. */
 MUST_CHECK enum err text_printable(struct buf *out, const uint8_t *p, size_t n, size_t max);
 

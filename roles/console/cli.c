@@ -64,9 +64,10 @@ cli_text(const cJSON *o, const char *name)
 	n = strlen(text);
 	if (n >= sizeof(slots[0]))
 		n = sizeof(slots[0]) - 1;
-	for (size_t i = 0; i < n; i++)
-		slot[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+	memcpy(slot, text, n);
 	slot[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		memset(slot + i, '?', text_unseen((const uint8_t *)slot + i, n - i));
 	return slot;
 }
 

@@ -217,6 +217,16 @@ printable_is_safe_and_cut(void **state)
 	assert_int_equal(text_printable(&b, (const uint8_t *)"a\n\x1b\"", 4, 50), OK);
 	assert_string_equal(buf_text(&b), "a\\x0a\\x1b\\x22");
 	buf_reset(&b);
+	/* CSI, an override and an isolate as UTF-8; letters of two and three bytes, one cut off */
+	assert_int_equal(text_printable(&b, (const uint8_t *)"\xc2\x9bJ", 3, 50), OK);
+	assert_int_equal(
+	    text_printable(&b, (const uint8_t *)"\xe2\x80\xaez\xe2\x81\xa6", 7, 50), OK);
+	assert_string_equal(buf_text(&b), "\\xc2\\x9bJ\\xe2\\x80\\xaez\\xe2\\x81\\xa6");
+	buf_reset(&b);
+	assert_int_equal(
+	    text_printable(&b, (const uint8_t *)"\xc3\xa9\xe2\x82\xac\xc2", 6, 50), OK);
+	assert_string_equal(buf_text(&b), "\xc3\xa9\xe2\x82\xac\xc2");
+	buf_reset(&b);
 	assert_int_equal(text_printable(&b, (const uint8_t *)"abcdef", 6, 3), OK);
 	assert_string_equal(buf_text(&b), "abc...");
 	buf_free(&b);
