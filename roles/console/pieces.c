@@ -21,8 +21,11 @@ answer_have(struct call *call, int status, uint64_t have)
 	cJSON *o = cJSON_CreateObject();
 	enum err e = o == NULL ? ERR_NOMEM : json_add_u64(o, "have", have);
 
-	if (e == OK && status >= 400)
-		e = json_add_string(o, "code", "wrong-offset");
+	if (e == OK && status >= 400) {
+		(void)call_refuse(call, status, "wrong-offset", "%llu bytes are here",
+		    (unsigned long long)have);
+		e = json_add_string(o, "code", call->code);
+	}
 	if (e == OK) {
 		call->problem_body = status >= 400;
 		return call_json(call, status, o);
