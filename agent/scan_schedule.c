@@ -69,6 +69,7 @@ read_last(struct scan_schedule *s, struct fault *f)
 	buf_free(&b);
 	if (e == ERR_NOMEM)
 		return e;
+	fault_reset(f); /* the first start has none: no reason for anything that fails later */
 	if (e != OK && e != ERR_NOTFOUND)
 		log_warn("scan.schedule", "file=%s error=%s", log_q(s->path), err_word(e));
 	return OK;

@@ -72,8 +72,11 @@ read_kept(struct tamper *t, struct fault *f)
 	cJSON_Delete(tree);
 	buf_free(&b);
 	t->first = e != OK;
-	if (e == ERR_NOTFOUND || e == ERR_NOMEM)
-		return e == ERR_NOMEM ? e : OK;
+	if (e == ERR_NOMEM)
+		return e;
+	fault_reset(f); /* the first start has none: no reason for anything that fails later */
+	if (e == ERR_NOTFOUND)
+		return OK;
 	if (e != OK) { /* somebody's work, or a broken disk: everything is looked at anew */
 		log_warn("tamper.kept", "file=%s error=%s", log_q(t->path), err_word(e));
 		tamper_facts_free(&t->known);

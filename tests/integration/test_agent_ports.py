@@ -106,3 +106,12 @@ def test_a_refusal_becomes_an_event_and_a_flood_of_them_does_not(world):
     told = world.wait_event("console.refused", world.server)["data"]
     assert told["address"].startswith("127.") and told["why"] and told["count"] >= 1, told
     assert len([e for e in world.events() if e["type"].endswith("console.refused")]) <= 2
+
+
+def test_a_first_start_where_somebody_has_the_port_names_the_port(world):
+    """And not one of the files that a first start does not find."""
+    late = fleets.Host(world, "late", ADDRESSES[0], 64131)
+    world.configure_agent(late, 0)
+    world.enroll(late)
+    done = late.run("atalaia-agent", "run", "--config", late.conf, check=False)
+    assert done.returncode == 2 and "task_port=2222" in done.stderr and "No such file" not in done.stderr, done.stderr
