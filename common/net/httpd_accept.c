@@ -48,6 +48,7 @@ make_room(const struct http_conn *newcomer)
 	if (c == NULL)
 		return false;
 	newcomer->d->stats.refused++;
+	refuse_conn(c, "too-many", "its place was needed");
 	conn_close(c, "its place was needed");
 	return true;
 }

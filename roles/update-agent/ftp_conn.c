@@ -456,27 +456,28 @@ register_conn(struct ftp_server *s, struct ftp_conn *c)
 	buf_init(&c->out, OUT_BYTES);
 }
 
-void
+bool
 ftp_conn_accept(struct ftp_server *s, uv_stream_t *listener)
 {
 	struct ftp_conn *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
-		return;
+		return false;
 	c->server = s;
 	if (uv_tcp_init(s->loop, &c->tcp) != 0) {
 		free(c);
-		return;
+		return false;
 	}
 	c->tcp.data = c;
 	if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || addresses(c) != OK) {
 		s->handles++;
 		uv_close((uv_handle_t *)&c->tcp, unborn);
-		return;
+		return true;
 	}
 	register_conn(s, c);
 	ftp_conn_enter(c);
 	greet_or_refuse(c);
 	/* Freed by the close callback only. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	ftp_conn_leave(c);
+	return true;
 }

@@ -38,6 +38,7 @@ struct ftp_server {
 	struct ftp_mover mover;
 	uv_tcp_t listeners[LISTEN_MAX];
 	size_t listener_count;
+	bool untaken[LISTEN_MAX]; /* a connection for which there was no memory waits at this one */
 	uv_timer_t tick;
 	bool tick_open, ticking, closing;
 	uint64_t drain_until;
@@ -48,8 +49,9 @@ struct ftp_server {
 	void *ctx;
 };
 
-/* Takes one connection from the listener and greets or refuses it. */
-void ftp_conn_accept(struct ftp_server *s, uv_stream_t *listener);
+/* Takes one connection from the listener and greets or refuses it. False: no memory, and libuv
+ * stops listening until it is taken later. */
+bool ftp_conn_accept(struct ftp_server *s, uv_stream_t *listener);
 void ftp_conn_tick(struct ftp_conn *c, uint64_t now);
 /* Says 421 and the reason, then closes; a running transfer is cut. */
 void ftp_conn_end(struct ftp_conn *c, const char *why);

@@ -51,7 +51,11 @@ on_tick(uv_timer_t *t)
 	struct ftp_server *s = t->data;
 	uint64_t now = uv_now(s->loop);
 	struct ftp_conn *c, *next;
+	size_t i;
 
+	for (i = 0; i < s->listener_count && !s->closing; i++)
+		if (s->untaken[i])
+			s->untaken[i] = !ftp_conn_accept(s, (uv_stream_t *)&s->listeners[i]);
 	for (c = s->conns; c != NULL; c = next) {
 		next = c->next;
 		if (s->closing && now >= s->drain_until)
@@ -92,8 +96,10 @@ ftp_server_new(struct ftp_server **out, uv_loop_t *loop, const struct options *o
 static void
 on_connection(uv_stream_t *listener, int status)
 {
+	struct ftp_server *s = listener->data;
+
 	if (status == 0)
-		ftp_conn_accept(listener->data, listener);
+		s->untaken[(uv_tcp_t *)listener - s->listeners] = !ftp_conn_accept(s, listener);
 	else
 		log_warn("ftp.accept", "error=%s", uv_err_name(status));
 }

@@ -1,5 +1,7 @@
 """Attacks on the connections of an update agent (FTP, HTTP, version port). Each must keep its bound: descriptors,
 memory, and the time in which somebody else is answered."""
+import os
+import pathlib
 import socket
 import threading
 import time
@@ -11,6 +13,7 @@ from mirror import LOGIN, Mirror, Raw, listeners, read_all
 from neighbours import Crowd, bounds, descriptors, is_closed, push
 from world import wait_for
 
+SHIM = pathlib.Path(__file__).resolve().parent.parent / "torture/faultshim.c"
 BIG = bytes(range(256)) * 32768          # 8 MiB
 PER_ADDRESS = 20                         # the default cap of FTP sessions and HTTP connections
 WAITERS = 32                             # the default on the version port
@@ -270,6 +273,49 @@ def again(m):
         with m.raw(source=OTHER) as r:
             return r.fetch("RETR a.txt") == b"hello"
     except (OSError, EOFError, AssertionError):
+        return False
+
+
+def callocs(path):
+    """How many there were in a program's life."""
+    return int(dict(x.split("=") for x in path.read_text().split())["calloc"])
+
+
+def test_a_connection_for_which_there_is_no_memory_does_not_close_a_port(procs, bin_dir, tmp_path):
+    """Each of the allocations that taking a connection and a file needs fails once: that client is hung up on or
+    waits a moment; nobody after it does."""
+    box = tmp_path / "box"                      # the one folder that it may write into
+    box.mkdir()
+    world.run(["cc", "-shared", "-fPIC", "-O1", "-o", tmp_path / "shim.so", SHIM, "-ldl"])
+    env = {**os.environ, "LD_PRELOAD": str(tmp_path / "shim.so"), "FAULT_COUNT": str(box / "count")}
+
+    def start(n):
+        m = Mirror(procs, bin_dir, tmp_path, address="127.0.43.3", files={"a.txt": "hello"}, log="error", dropbox=box,
+                   env={**env, "FAULT": f"calloc:{n}"})
+        m.publish("f", 1)
+        return m
+
+    assert start(1_000_000).proc.stop() == 0
+    first = callocs(box / "count")
+    for n in range(first + 1, first + 11):
+        m = start(n)
+        for _ in range(2):
+            with Crowd() as c:
+                for port, words in ((m.ftp, LOGIN + b"EPSV\r\nSIZE a.txt\r\n"), (m.http, GET),
+                                    (m.version, b"GET /v1/feeds HTTP/1.1\r\nHost: x\r\n\r\n")):
+                    c.connect((m.address, port), first=words)
+                wait_for(lambda: again(m), 20, f"service after the allocation {n}")
+        for port in (m.http, m.version):
+            wait_for(lambda port=port: answers(m.address, port), 20, f"service after the allocation {n}")
+        m.proc.stop()
+
+
+def answers(address, port):
+    try:
+        with socket.create_connection((address, port), 10) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return read_all(s).startswith(b"HTTP/1.1 ")
+    except OSError:
         return False
 
 
