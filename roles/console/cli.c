@@ -49,7 +49,13 @@ cli_print_document(const cJSON *tree)
 	buf_free(&b);
 }
 
-/* For a terminal: control bytes become '?', everything else stays readable. */
+void
+cli_clean(char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		memset(text + i, '?', text_unseen((const uint8_t *)text + i, n - i));
+}
+
 const char *
 cli_text(const cJSON *o, const char *name)
 {
@@ -66,8 +72,7 @@ cli_text(const cJSON *o, const char *name)
 		n = sizeof(slots[0]) - 1;
 	memcpy(slot, text, n);
 	slot[n] = '\0';
-	for (size_t i = 0; i < n; i++)
-		memset(slot + i, '?', text_unseen((const uint8_t *)slot + i, n - i));
+	cli_clean(slot, n);
 	return slot;
 }
 

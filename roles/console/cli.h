@@ -39,6 +39,8 @@ void cli_reply_free(struct cli_reply *r);
 int cli_fail(int code, const char *fmt, ...) PRINTF_LIKE(2, 3); /* to stderr; returns code */
 void cli_print_json(const cJSON *tree);				/* one line, for programs */
 void cli_print_document(const cJSON *tree);			/* indented, for people */
+/* For a terminal: bytes that would do something else than be seen become '?'. */
+void cli_clean(char *text, size_t n);
 /* Text member of an object for people: "-" when absent; control bytes made visible. */
 const char *cli_text(const cJSON *o, const char *name);
 int cli_read_file(const char *path, struct buf *out); /* "-" = stdin */

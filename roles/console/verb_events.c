@@ -27,6 +27,7 @@ print_line(const cJSON *row)
 		buf_reset(&text);
 		(void)!buf_puts(&text, "(long)");
 	}
+	cli_clean((char *)text.data, text.len);
 	(void)printf("%llu %s %s %s %s %s\n", (unsigned long long)n, cli_text(e, "time"),
 	    cli_text(e, "atalaiaclass"), cli_text(e, "type"),
 	    strrchr(source, '/') != NULL ? strrchr(source, '/') + 1 : source, buf_text(&text));

@@ -28,8 +28,10 @@ cli_task_print(const cJSON *t)
 		if (json_get(a, "result") == NULL)
 			continue;
 		buf_init(&result, LIMIT_TASK_BYTES);
-		if (json_print(json_get(a, "result"), &result) == OK)
+		if (json_print(json_get(a, "result"), &result) == OK) {
+			cli_clean((char *)result.data, result.len);
 			(void)printf("      %s\n", buf_text(&result));
+		}
 		buf_free(&result);
 	}
 }
@@ -80,6 +82,7 @@ print_change(struct cli *c, const cJSON *task, const cJSON *a)
 	buf_init(&result, LIMIT_TASK_BYTES);
 	if (json_get(a, "result") != NULL && json_print(json_get(a, "result"), &result) != OK)
 		buf_reset(&result);
+	cli_clean((char *)result.data, result.len);
 	(void)printf("%s  %-20s  %-11s  way=%s  step=%s  error=%s  %s\n", cli_text(a, "updated"),
 	    cli_text(a, "host"), cli_text(a, "state"), cli_text(a, "way"), cli_text(a, "step"),
 	    cli_text(a, "error"), buf_text(&result));

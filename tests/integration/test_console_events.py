@@ -139,3 +139,11 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     console.start()
     assert [e["id"] for e in stored(console, agent)] == [e["id"] for e in events]
     assert console.stop() == 0
+
+
+def test_names_that_malware_chose_do_nothing_on_a_terminal(console, agent):
+    event = agent.event(1, epoch="e" * 32, data={"path": "/tmp/\u009b2J\u202egpj.exe \u00e9"})
+    status, answer = agent.call("POST", "/v1/events", [event])
+    assert status == 200, answer
+    shown = next(x for x in console.cli("events", "--last", "100").stdout.splitlines() if "gpj.exe" in x)
+    assert "/tmp/??2J???gpj.exe \u00e9" in shown
