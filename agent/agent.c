@@ -11,6 +11,7 @@
 #include "net/httpc.h"
 #include "net/loop.h"
 #include "os/file.h"
+#include "os/mem.h"
 #include "os/notify.h"
 #include "os/rand.h"
 #include "policies.h"
@@ -34,6 +35,7 @@
 
 #define LOOK_FOR_IDENTITY_MS 2000u
 #define LOOK_AT_IDENTITY_MS 30000u
+#define TICK_MS 20000u
 #define SKEW_MS 300000
 
 /* The loop's own handles, and the count of parts that are still closing. */
@@ -315,11 +317,14 @@ identity_changed(uv_fs_poll_t *h, int status, const uv_stat_t *before, const uv_
 	agent_stop(a, "a new enrolment");
 }
 
-/* A loop that hangs says nothing: the service manager starts the agent anew. */
+/* A loop that hangs says nothing: the service manager starts the agent anew. And what starts and
+ * updates took for a moment goes back: between them lie hours. */
 static void
-say_alive(uv_timer_t *t)
+on_tick(uv_timer_t *t)
 {
-	notify_send(NOTIFY_ALIVE);
+	if (notify_interval_ms() > 0)
+		notify_send(NOTIFY_ALIVE);
+	mem_give_back();
 }
 
 static void
@@ -339,8 +344,9 @@ watch_signals(struct frame *fr)
 	(void)snprintf(path, sizeof path, "%s/identity/identity.json", a->conf->state);
 	(void)uv_fs_poll_start(&fr->identity_poll, identity_changed, path,
 	    a->identity == NULL ? LOOK_FOR_IDENTITY_MS : LOOK_AT_IDENTITY_MS);
-	if (every > 0)
-		(void)uv_timer_start(&fr->alive, say_alive, 0, every);
+	if (every == 0)
+		every = TICK_MS;
+	(void)uv_timer_start(&fr->alive, on_tick, 0, every);
 	fr->signals_made = true;
 }
 

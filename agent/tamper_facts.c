@@ -21,6 +21,8 @@ find(const struct tamper_facts *l, const char *kind, const char *name)
 	return NULL;
 }
 
+#define STEP 16 /* facts that room is made for at once; a usual PC has fewer */
+
 enum err
 tamper_facts_add(struct tamper_facts *l, const char *kind, const char *name, const char *state)
 {
@@ -30,8 +32,12 @@ tamper_facts_add(struct tamper_facts *l, const char *kind, const char *name, con
 		return OK;
 	if (l->n == LIMIT_TAMPER_FACTS)
 		return ERR_TOOBIG;
-	if (l->item == NULL && (l->item = calloc(LIMIT_TAMPER_FACTS, sizeof l->item[0])) == NULL)
-		return ERR_NOMEM;
+	if (l->n % STEP == 0) {
+		f = realloc(l->item, (l->n + STEP) * sizeof l->item[0]);
+		if (f == NULL)
+			return ERR_NOMEM;
+		l->item = f;
+	}
 	f = &l->item[l->n++];
 	(void)snprintf(f->kind, sizeof f->kind, "%s", kind);
 	(void)snprintf(f->name, sizeof f->name, "%s", name);

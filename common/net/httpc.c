@@ -420,6 +420,8 @@ set_callbacks(struct httpc_call *k)
 		code = curl_easy_setopt(k->easy, CURLOPT_XFERINFODATA, k);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(k->easy, CURLOPT_NOPROGRESS, 0L);
+	if (code == CURLE_OK) /* 64 KiB else, kept while a long-poll stands */
+		code = curl_easy_setopt(k->easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(k->easy, CURLOPT_PRIVATE, k);
 	if (code == CURLE_OK)

@@ -18,12 +18,26 @@
 #define PIECE 65536
 #define TREE_DEPTH 64 /* folders of ours are a few levels deep */
 
+/* What a buffer grows by: a key of a kilobyte must not hold 64 of them for the life of a daemon. */
+static size_t
+size_hint(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || st.st_size <= 0 || st.st_size >= PIECE)
+		return PIECE;
+	return (size_t)st.st_size + 1;
+}
+
 static enum err
 read_fd(int fd, struct buf *out)
 {
+	size_t piece = size_hint(fd);
+
 	for (;;) {
 		size_t room = out->max - out->len;
-		enum err e = buf_reserve(out, room < PIECE ? room : PIECE);
+		size_t have = out->cap > out->len ? out->cap - out->len - 1 : 0;
+		enum err e = have > 0 ? OK : buf_reserve(out, room < piece ? room : piece);
 		char spare;
 		ssize_t k;
 
@@ -36,7 +50,8 @@ read_fd(int fd, struct buf *out)
 			if (k > 0)
 				return ERR_TOOBIG;
 		} else {
-			k = read(fd, out->data + out->len, room < PIECE ? room : PIECE);
+			have = out->cap - out->len - 1;
+			k = read(fd, out->data + out->len, room < have ? room : have);
 		}
 		if (k < 0 && errno == EINTR)
 			continue;

@@ -120,12 +120,23 @@ migrate(struct sql *db, const char *const *steps, struct fault *f)
 static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 			      "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;";
 
+/* Else each pager takes room for twenty pages at once, and a daemon has several. Refused, without
+ * harm, when the library is in use already. */
+static void
+take_pages_one_by_one(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
 static enum err
 open_once(struct sql *db, const struct sql_options *o, struct fault *f)
 {
 	int flags =
 	    o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-	int k = sqlite3_open_v2(db->path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+	int k;
+
+	take_pages_one_by_one();
+	k = sqlite3_open_v2(db->path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	enum err e;
 
 	if (k != SQLITE_OK)

@@ -24,6 +24,12 @@ def pss_kib(pid):
     return int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
 
 
+def private_kib(pid):
+    """What ends with the process, whoever else has the same libraries in memory."""
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return sum(int(x) for x in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+)", rollup, re.M))
+
+
 def real_pid(pid):
     """setpriv has become the program; only a prefix would leave a child."""
     children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
@@ -102,9 +108,10 @@ listen = {f.server.address}
         world.wait_for(current.is_symlink, 60, "the first set")
         with world.Procs() as procs:
             other = freshclam(root, procs)
-            time.sleep(5)
+            time.sleep(25)                  # idle: what the start took has been given back
             pid = real_pid(w.agent.process.pid)
             figures = {"pss_kib": pss_kib(pid), "freshclam_pss_kib": pss_kib(other),
+                       "private_kib": private_kib(pid), "freshclam_private_kib": private_kib(other),
                        "wakeups_per_s": round(wakeups(pid, a.seconds), 2),
                        "freshclam_wakeups_per_s": round(wakeups(other, a.seconds), 2)}
         size, how = installed_kib(programs, root)
@@ -116,8 +123,9 @@ listen = {f.server.address}
     aims = [("memory below freshclam's daemon", figures["pss_kib"] < figures["freshclam_pss_kib"]),
             ("no wake-up more often than once a second", figures["wakeups_per_s"] <= 1),
             ("installed size under 1 MiB", figures["installed_kib"] < 1024)]
-    print(f"idle agent, enrolled, no engine: {figures['pss_kib']} KiB PSS, {figures['wakeups_per_s']} wake-ups/s\n"
-          f"freshclam's daemon:              {figures['freshclam_pss_kib']} KiB PSS, "
+    print(f"idle agent, enrolled, no engine: {figures['pss_kib']} KiB PSS, {figures['private_kib']} private, "
+          f"{figures['wakeups_per_s']} wake-ups/s\n"
+          f"freshclam's daemon:              {figures['freshclam_pss_kib']} KiB PSS, {figures['freshclam_private_kib']} private, "
           f"{figures['freshclam_wakeups_per_s']} wake-ups/s\n"
           f"installed: {figures['installed_kib']} KiB ({how})")
     for what, met in aims:
