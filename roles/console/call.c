@@ -93,6 +93,9 @@ answer(struct call *call, enum err result)
 		answer_busy(req, err_text(result));
 	} else if (result != OK) {
 		http_problem(req, 500, "internal", "%s", err_text(result));
+	} else if (call->problem_body && call->code == NULL) { /* where to go on: no refusal */
+		http_reply(
+		    req, call->status, "application/problem+json", call->out.data, call->out.len);
 	} else if (call->problem_body) {
 		http_problem_body(req, call->status, call->code, fault_text(&call->fault),
 		    call->out.data, call->out.len);
