@@ -32,7 +32,7 @@ reload_answered(void *ctx, const struct engine_answer *a)
 }
 
 static void
-restarted(void *ctx, const struct engine_ran *r)
+restarted(void *ctx, const struct captured *r)
 {
 	struct engine_job *j = ctx;
 
@@ -62,7 +62,7 @@ restart(struct engine_job *j)
 	e->restarted_wall = clock_wall_ms() - SLACK_MS;
 	k = command_make(&w, e->o.clamd_restart, j->set, "");
 	if (k == OK)
-		k = engine_run(&j->run, j->e->o.loop, w.argv, NULL, 0, restarted, j, &f);
+		k = capture_start(&j->run, j->e->o.loop, w.argv, NULL, 0, restarted, j, &f);
 	if (k != OK)
 		engine_job_end(j, k, "restart", "the restart command cannot be started: %s",
 		    f.code != OK ? fault_text(&f) : err_text(k));
@@ -175,7 +175,7 @@ clamd_stop(struct engine_job *j)
 {
 	engine_ask_cancel(j->ask);
 	j->ask = NULL;
-	engine_run_cancel(j->run);
+	capture_cancel(j->run);
 	j->run = NULL;
 	(void)uv_timer_stop(&j->pause);
 }

@@ -80,7 +80,7 @@ judge(struct engine_job *j, const char *out)
 }
 
 static void
-scanned(void *ctx, const struct engine_ran *r)
+scanned(void *ctx, const struct captured *r)
 {
 	struct engine_job *j = ctx;
 	char why[200];
@@ -136,7 +136,7 @@ run_clamscan(struct engine_job *j)
 		argv[n++] = names[i];
 	}
 	argv[n] = NULL;
-	if (engine_run(&j->run, j->e->o.loop, argv, j->fd, j->samples.n, scanned, j, &f) != OK)
+	if (capture_start(&j->run, j->e->o.loop, argv, j->fd, j->samples.n, scanned, j, &f) != OK)
 		engine_job_end(j, ERR_NOTFOUND, "clamscan",
 		    "%s; install clamav or set [engine] clamscan", fault_text(&f));
 }

@@ -18,7 +18,7 @@
 static void scan_sample(struct engine_job *j);
 
 static void
-sample_done(void *ctx, const struct engine_ran *r)
+sample_done(void *ctx, const struct captured *r)
 {
 	struct engine_job *j = ctx;
 	char name[CLAMD_NAME], text[300];
@@ -56,7 +56,8 @@ scan_sample(struct engine_job *j)
 		k = mem_file("atalaia-sample", j->samples.item[j->at].bytes.data,
 		    j->samples.item[j->at].bytes.len, &j->fd[j->at]);
 	if (k == OK)
-		k = engine_run(&j->run, j->e->o.loop, w.argv, &j->fd[j->at], 1, sample_done, j, &f);
+		k = capture_start(
+		    &j->run, j->e->o.loop, w.argv, &j->fd[j->at], 1, sample_done, j, &f);
 	if (k != OK)
 		engine_job_end(j, k, "scan", "the scan command cannot be started: %s",
 		    f.code != OK ? fault_text(&f) : err_text(k));
@@ -64,7 +65,7 @@ scan_sample(struct engine_job *j)
 }
 
 static void
-command_done(void *ctx, const struct engine_ran *r)
+command_done(void *ctx, const struct captured *r)
 {
 	struct engine_job *j = ctx;
 	const char *what = j->kind == ENGINE_GATE ? "test" : "reload";
@@ -94,7 +95,7 @@ run_command(struct engine_job *j, const char *line, struct fault *f)
 	}
 	k = command_make(&w, line, j->set, "");
 	if (k == OK)
-		k = engine_run(&j->run, j->e->o.loop, w.argv, NULL, 0, command_done, j, f);
+		k = capture_start(&j->run, j->e->o.loop, w.argv, NULL, 0, command_done, j, f);
 	command_free(&w);
 	return k;
 }
@@ -150,7 +151,7 @@ command_probe(struct engine_job *j, struct fault *f)
 static void
 command_stop(struct engine_job *j)
 {
-	engine_run_cancel(j->run);
+	capture_cancel(j->run);
 	j->run = NULL;
 }
 

@@ -5,9 +5,10 @@
 #include "engine.h"
 
 #include "base/buf.h"
+#include "capture.h"
 #include "proto/clamd.h"
 
-#define ENGINE_SAMPLES 32
+#define ENGINE_SAMPLES CAPTURE_FDS /* a scan program gets each as a descriptor */
 
 enum engine_kind { ENGINE_GATE, ENGINE_RELOAD, ENGINE_PROBE };
 
@@ -50,7 +51,7 @@ struct engine_samples {
 };
 
 struct engine_ask;
-struct engine_run;
+struct capture;
 
 struct engine_job {
 	struct engine *e;
@@ -72,7 +73,7 @@ struct engine_job {
 	size_t at; /* sample that is being scanned */
 	bool marker_seen;
 	struct engine_ask *ask;
-	struct engine_run *run;
+	struct capture *run;
 	int fd[ENGINE_SAMPLES]; /* samples as files in memory, for a child */
 	void (*loaded_then)(struct engine_job *j);
 	struct engine_outcome out;
@@ -85,7 +86,7 @@ struct engine {
 	uv_timer_t watch;
 	struct engine_job *jobs;
 	struct engine_ask *look_ask;
-	struct engine_run *look_run;
+	struct capture *look_run;
 	int look_fd;		  /* the clean sample of a command's look, -1: none */
 	struct clamd_stats stats; /* memory 0: not known */
 	bool memory_short;
@@ -163,19 +164,5 @@ MUST_CHECK enum err engine_ask(struct engine_ask **out, uv_loop_t *loop, const c
 MUST_CHECK enum err engine_ask_scan(struct engine_ask **out, struct engine *e,
     const struct buf *content, void (*done)(void *ctx, const struct engine_answer *a), void *ctx);
 void engine_ask_cancel(struct engine_ask *a); /* done will not be called; NULL is fine */
-
-/* engine_run.c: one child with its output. */
-struct engine_ran {
-	int64_t status; /* -1: a signal ended it */
-	uint64_t peak;	/* bytes of memory when its first output came; 0: not known */
-	int signal;
-	const char *out, *err; /* text, cut at a limit */
-	bool cut;
-};
-/* argv[0] is a path. fds[i] is inherited as descriptor 3 + i. */
-MUST_CHECK enum err engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv,
-    const int *fds, size_t n_fds, void (*done)(void *ctx, const struct engine_ran *r), void *ctx,
-    struct fault *f);
-void engine_run_cancel(struct engine_run *r); /* kills; done will not be called; NULL is fine */
 
 #endif

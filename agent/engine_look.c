@@ -139,7 +139,7 @@ close_sample(struct engine *e)
 }
 
 static void
-command_looked(void *ctx, const struct engine_ran *r)
+command_looked(void *ctx, const struct captured *r)
 {
 	struct engine *e = ctx;
 	char name[CLAMD_NAME], text[200];
@@ -167,7 +167,7 @@ engine_command_look(struct engine *e)
 	enum err k;
 
 	if (e->look_run != NULL) {
-		engine_run_cancel(e->look_run); /* it had the whole time between two looks */
+		capture_cancel(e->look_run); /* it had the whole time between two looks */
 		e->look_run = NULL;
 		close_sample(e);
 		engine_seen(e, false, "", "the scan command takes too long");
@@ -184,7 +184,7 @@ engine_command_look(struct engine *e)
 	if (k == OK)
 		k = mem_file("atalaia-look", clean.data, clean.len, &e->look_fd);
 	if (k == OK)
-		k = engine_run(
+		k = capture_start(
 		    &e->look_run, e->o.loop, w.argv, &e->look_fd, 1, command_looked, e, &f);
 	buf_free(&clean);
 	command_free(&w);
@@ -199,7 +199,7 @@ engine_look_cancel(struct engine *e)
 {
 	engine_ask_cancel(e->look_ask);
 	e->look_ask = NULL;
-	engine_run_cancel(e->look_run);
+	capture_cancel(e->look_run);
 	e->look_run = NULL;
 	close_sample(e);
 }

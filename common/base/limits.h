@@ -109,7 +109,7 @@
 #define LIMIT_INTAKE_SENDERS 64		/* user ids whose rate is remembered */
 #define LIMIT_EMIT_MEMORY 1048576	/* own events that wait for a disk that fails */
 #define LIMIT_CLAMD_REPLY 8192		/* one reply: a path and a name */
-#define LIMIT_ENGINE_OUTPUT 262144	/* output of a load test that is kept */
+#define LIMIT_CAPTURE 262144		/* output of a program that is kept */
 #define LIMIT_SAMPLE_BYTES 1048576	/* one canary or clean sample */
 #define LIMIT_SCAN_DEPTH 128		/* folders within each other: descriptors held at once */
 #define LIMIT_SCAN_PATH 16384		/* bytes of one path; deeper trees are told, not followed */

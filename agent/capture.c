@@ -1,6 +1,7 @@
-/* engine_run.c - a child whose output we want, under the caller's deadline. */
-#include "engine_internal.h"
+/* capture.c - see capture.h. */
+#include "capture.h"
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "os/proc.h"
 
@@ -8,22 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct engine_run {
+struct capture {
 	uv_process_t process;
 	uv_pipe_t pipe[2]; /* its stdout and stderr */
 	struct buf text[2];
 	char space[4096];
-	struct engine_ran ran;
+	struct captured ran;
 	unsigned open_handles, waiting; /* waiting: exit and two ends of output */
 	bool closing, exited, canceled;
-	void (*done)(void *ctx, const struct engine_ran *r);
+	void (*done)(void *ctx, const struct captured *r);
 	void *ctx;
 };
 
 static void
 handle_closed(uv_handle_t *h)
 {
-	struct engine_run *r = h->data;
+	struct capture *r = h->data;
 
 	if (--r->open_handles > 0)
 		return;
@@ -37,7 +38,7 @@ handle_closed(uv_handle_t *h)
 }
 
 static void
-close_all(struct engine_run *r)
+close_all(struct capture *r)
 {
 	if (r->closing)
 		return;
@@ -48,7 +49,7 @@ close_all(struct engine_run *r)
 }
 
 static void
-one_ended(struct engine_run *r)
+one_ended(struct capture *r)
 {
 	if (--r->waiting == 0 && !r->closing)
 		close_all(r);
@@ -57,7 +58,7 @@ one_ended(struct engine_run *r)
 static void
 exited(uv_process_t *p, int64_t status, int sig)
 {
-	struct engine_run *r = p->data;
+	struct capture *r = p->data;
 
 	r->ran.status = sig != 0 ? -1 : status;
 	r->ran.signal = sig;
@@ -71,7 +72,7 @@ exited(uv_process_t *p, int64_t status, int sig)
 static void
 give_space(uv_handle_t *h, size_t wanted, uv_buf_t *b)
 {
-	struct engine_run *r = h->data;
+	struct capture *r = h->data;
 
 	(void)wanted;
 	*b = uv_buf_init(r->space, sizeof r->space);
@@ -81,7 +82,7 @@ give_space(uv_handle_t *h, size_t wanted, uv_buf_t *b)
 static void
 read_some(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
-	struct engine_run *r = s->data;
+	struct capture *r = s->data;
 	struct buf *text = &r->text[s == (uv_stream_t *)&r->pipe[1]];
 	uint64_t anonymous;
 
@@ -96,16 +97,16 @@ read_some(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	}
 }
 
-/* An engine's program needs no more than these; secrets of our environment stay here. */
+/* Such a program needs no more than these; secrets of our environment stay here. */
 static char *environment[] = { (char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 	(char *)(uintptr_t) "LC_ALL=C", NULL };
 
 enum err
-engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, const int *fds,
-    size_t n_fds, void (*done)(void *ctx, const struct engine_ran *r), void *ctx, struct fault *f)
+capture_start(struct capture **out, uv_loop_t *loop, const char *const *argv, const int *fds,
+    size_t n_fds, void (*done)(void *ctx, const struct captured *r), void *ctx, struct fault *f)
 {
-	struct engine_run *r = calloc(1, sizeof *r);
-	uv_stdio_container_t stdio[3 + ENGINE_SAMPLES] = { { .flags = UV_IGNORE } };
+	struct capture *r = calloc(1, sizeof *r);
+	uv_stdio_container_t stdio[3 + CAPTURE_FDS] = { { .flags = UV_IGNORE } };
 	uv_process_options_t o = { .file = argv[0],
 		.args = (char **)(uintptr_t)argv,
 		.env = environment,
@@ -118,7 +119,7 @@ engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, co
 	if (r == NULL)
 		return fault_set(f, ERR_NOMEM, "memory ran out");
 	for (int i = 0; i < 2; i++) {
-		buf_init(&r->text[i], LIMIT_ENGINE_OUTPUT);
+		buf_init(&r->text[i], LIMIT_CAPTURE);
 		(void)uv_pipe_init(loop, &r->pipe[i], 0);
 		r->pipe[i].data = r;
 		stdio[1 + i].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
@@ -148,7 +149,7 @@ engine_run(struct engine_run **out, uv_loop_t *loop, const char *const *argv, co
 /* Closing the process handle alone would leave a zombie: the exit is awaited, the ends of the
  * output are not, because a grandchild may hold them. */
 void
-engine_run_cancel(struct engine_run *r)
+capture_cancel(struct capture *r)
 {
 	if (r == NULL)
 		return;
