@@ -19,6 +19,8 @@ void run_quarantine_restore(struct task *t);
 void run_collect(struct task *t);
 void cancel_collect(struct task *t);
 void run_status(struct task *t);
+void run_doctor(struct task *t);
+void cancel_doctor(struct task *t);
 void run_agent_restart(struct task *t);
 void run_agent_group(struct task *t);
 

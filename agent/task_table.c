@@ -56,6 +56,7 @@ const struct task_type task_types[] = {
 	{ "collect", ARGS(collect_args), TASK_BUSY_OK | TASK_RESUME, HOUR, run_collect,
 	    cancel_collect },
 	{ "status", NULL, 0, TASK_BUSY_OK, 60, run_status, NULL },
+	{ "doctor", NULL, 0, TASK_BUSY_OK, 300, run_doctor, cancel_doctor },
 	{ "agent.restart", NULL, 0, TASK_RESUME, 300, run_agent_restart, NULL },
 	{ "agent.group", ARGS(group_args), TASK_RESUME, 300, run_agent_group, NULL },
 };

@@ -21,7 +21,7 @@ _atalaia_console() {
         agents) words="$words --group" ;;
         task) words="$words send sign submit show cancel list --to --life --wait --follow --timeout --args
             --draft --key update.now update.cancel update.pin policy.refresh role.set scan.start
-            scan.stop collect status agent.restart agent.group" ;;
+            scan.stop quarantine.list quarantine.restore collect status doctor agent.restart agent.group" ;;
         events) words="$words --follow --class --type --agent --last --after" ;;
         import-events) words="$words --acks" ;;
         policy) words="$words show set remove default.json" ;;

@@ -13,7 +13,7 @@ complete -c atalaia-console -n '__fish_seen_subcommand_from token' -l uses -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from token' -l signature-root -r -F
 complete -c atalaia-console -n '__fish_seen_subcommand_from token task' -l life -x
 complete -c atalaia-console -n '__fish_seen_subcommand_from token agents' -l group -x
-complete -c atalaia-console -n '__fish_seen_subcommand_from task' -a 'send sign submit show cancel list update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status agent.restart agent.group'
+complete -c atalaia-console -n '__fish_seen_subcommand_from task' -a 'send sign submit show cancel list update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status doctor agent.restart agent.group'
 complete -c atalaia-console -n '__fish_seen_subcommand_from task' -l to -x -d 'agent, host, group:NAME or all'
 complete -c atalaia-console -n '__fish_seen_subcommand_from task' -l wait
 complete -c atalaia-console -n '__fish_seen_subcommand_from task' -l follow -d 'each change as a line'

@@ -31,7 +31,7 @@ agents) options+=('--group[group]:name:') ;;
 task) options+=('2:what:(send sign submit show cancel list)' '--to[agent, host, group or all]:target:'
     '--life[time]:time:' '--wait[for the outcome]' '--follow[each change]' '--timeout[time]:time:' '--args[JSON]:json:'
     '--draft[write the envelope]:file:_files' '--key[second key]:file:_files'
-    '*:type:(update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status agent.restart agent.group)') ;;
+    '*:type:(update.now update.cancel update.pin policy.refresh role.set scan.start scan.stop quarantine.list quarantine.restore collect status doctor agent.restart agent.group)') ;;
 events) options+=('--follow[go on]' '--class[class]:class:(detection task telemetry)' '--type[type]:type:'
     '--agent[agent]:id:' '--last[number]:n:' '--after[number]:n:') ;;
 import-events) options+=('*:bundle:_files' '--acks[acknowledgements]:file:_files') ;;

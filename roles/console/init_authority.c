@@ -27,6 +27,7 @@ static const struct {
 	{ "quarantine.restore", false },
 	{ "collect", false },
 	{ "status", false },
+	{ "doctor", false },
 	{ "agent.restart", true },
 	{ "agent.group", true },
 };

@@ -62,6 +62,7 @@ static const struct form {
 	{ "quarantine.restore", "Give a file back from the vault", restore_args, true },
 	{ "collect", "Fetch system information and log", collect_args, false },
 	{ "status", "Ask for its status", no_args, false },
+	{ "doctor", "Ask what is wrong there", no_args, false },
 	{ "agent.restart", "Restart the agent", no_args, true },
 	{ "agent.group", "Move it to another group", group_args, true },
 };

@@ -1,4 +1,5 @@
 /* main.c - atalaia: what the person in front of this PC can see and ask. */
+#include "guard.h"
 #include "verbs.h"
 
 #include "base/text.h"
@@ -119,8 +120,8 @@ main(int argc, char **argv)
 	}
 	if (!read_words(v, &c, &where, argc, argv))
 		return usage(stderr, EXIT_USAGE);
-	if (confine_basics(false, &f) != OK || curlset_global() != OK ||
-	    client_new(&c.client, where, &f) != OK) {
+	if (confine_basics(false, &f) != OK || (v->run == verb_doctor && guard_doctor(&f) != OK) ||
+	    curlset_global() != OK || client_new(&c.client, where, &f) != OK) {
 		(void)fprintf(stderr, "atalaia: %s\n", fault_text(&f));
 		return EXIT_TROUBLE;
 	}

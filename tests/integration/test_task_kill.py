@@ -105,10 +105,12 @@ ARGS = {
     "agent.group": lambda f, n: {"group": f"g{n}"},
     "agent.restart": lambda f, n: {},
     "status": lambda f, n: {},
+    "doctor": lambda f, n: {},
     "quarantine.list": lambda f, n: {},
     "quarantine.restore": vault_args,
 }
-ONCE_ONLY = ("update.now", "update.cancel", "scan.start", "scan.stop", "policy.refresh", "status", "quarantine.list")
+ONCE_ONLY = ("update.now", "update.cancel", "scan.start", "scan.stop", "policy.refresh", "status", "doctor",
+             "quarantine.list")
 
 
 def is_true(f, kind, n, task, args, end):

@@ -98,7 +98,7 @@ no_type_runs_a_command_and_each_can_end(void **state)
 {
 	static const char *const known[] = { "update.now", "update.cancel", "update.pin",
 		"policy.refresh", "role.set", "scan.start", "scan.stop", "quarantine.list",
-		"quarantine.restore", "collect", "status", "agent.restart",
+		"quarantine.restore", "collect", "status", "doctor", "agent.restart",
 		"agent.group" };
 
 	assert_int_equal(task_type_count, sizeof known / sizeof known[0]);
