@@ -200,6 +200,27 @@ db_array(struct sql_stmt *s, enum err e,
 }
 
 enum err
+db_text(struct sql_stmt *s, enum err e, struct buf *out, const char *head,
+    enum err (*row)(void *arg, struct sql_stmt *s, struct buf *out), void *arg, const char *tail)
+{
+	const char *before = head;
+
+	if (e == OK)
+		e = db_step(s);
+	for (; e == OK; before = ",") {
+		e = buf_puts(out, before);
+		if (e == OK)
+			e = row(arg, s, out);
+		if (e == OK)
+			e = db_step(s);
+	}
+	db_end(s);
+	if (e == ERR_NOTFOUND)
+		e = before == head ? buf_puts(out, head) : OK;
+	return e == OK ? buf_puts(out, tail) : e;
+}
+
+enum err
 db_run(struct db *db, const char *text, const char *letters, ...)
 {
 	struct sql_stmt *s = db_prepare(db, text);

@@ -31,6 +31,9 @@ void db_end(struct sql_stmt *s); /* NULL is fine */
  * an error *out is NULL. */
 MUST_CHECK enum err db_array(struct sql_stmt *s, enum err e,
     enum err (*row)(void *arg, struct sql_stmt *s, cJSON *list), void *arg, cJSON **out);
+/* The same as text: head, the rows with commas between, tail. */
+MUST_CHECK enum err db_text(struct sql_stmt *s, enum err e, struct buf *out, const char *head,
+    enum err (*row)(void *arg, struct sql_stmt *s, struct buf *out), void *arg, const char *tail);
 /* Prepare, bind, run to the end. */
 MUST_CHECK enum err db_run(struct db *db, const char *text, const char *letters, ...);
 int64_t db_changes(struct db *db);

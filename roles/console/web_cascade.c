@@ -61,22 +61,21 @@ put_clients(struct cascade *x, const char *node)
 }
 
 static enum err
+published_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	(void)arg;
+	return buf_printf(
+	    out, "[\"%s\",%" PRId64 ",%" PRId64 "]", sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 2));
+}
+
+static enum err
 put_published(struct cascade *x, const char *agent)
 {
 	struct sql_stmt *s = db_prepare(
 	    x->db, "SELECT feed, version, published FROM mirrors WHERE agent = ? ORDER BY feed");
-	const char *comma = "";
 	enum err e = db_bind(s, "t", agent);
 
-	if (e == OK)
-		e = buf_puts(&x->call->out, ",\"feeds\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(&x->call->out, "%s[\"%s\",%" PRId64 ",%" PRId64 "]", comma,
-		    sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 2));
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(&x->call->out, "]") : e;
+	return db_text(s, e, &x->call->out, ",\"feeds\":[", published_row, NULL, "]");
 }
 
 static enum err
@@ -197,31 +196,43 @@ put_unknown(struct cascade *x)
 }
 
 static enum err
+link_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	char when[CLOCK_TEXT];
+	enum err e = buf_puts(out, "{\"from\":");
+
+	(void)arg;
+	clock_format(when, sql_i64(s, 3));
+	if (e == OK)
+		e = json_quote(out, sql_text(s, 0), strlen(sql_text(s, 0)));
+	return e != OK ? e
+		       : buf_printf(out, ",\"to\":\"%s\",\"bytes\":%" PRId64 ",\"last\":\"%s\"}",
+			     sql_text(s, 1), sql_i64(s, 2), when);
+}
+
+static enum err
 put_links(struct cascade *x)
 {
 	struct sql_stmt *s = db_prepare(x->db,
 	    "SELECT node, taker, sum(wire), max(last) FROM (SELECT " NODE
 	    " AS node, m.taker AS taker, m.wire AS wire, m.last AS last FROM traffic m"
 	    " WHERE m.day >= ?1 AND m.taker <> '') GROUP BY node, taker");
-	struct buf *out = &x->call->out;
-	const char *comma = "";
-	char when[CLOCK_TEXT];
 	enum err e = db_bind(s, "i", clock_wall_ms() / DAY_MS_64 - DAYS + 1);
 
+	return db_text(s, e, &x->call->out, "],\"links\":[", link_row, NULL, "]");
+}
+
+static enum err
+lag_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	enum err e = buf_puts(out, "{\"node\":");
+
+	(void)arg;
 	if (e == OK)
-		e = buf_puts(out, "],\"links\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		clock_format(when, sql_i64(s, 3));
-		e = buf_printf(out, "%s{\"from\":", comma);
-		if (e == OK)
-			e = json_quote(out, sql_text(s, 0), strlen(sql_text(s, 0)));
-		if (e == OK)
-			e = buf_printf(out, ",\"to\":\"%s\",\"bytes\":%" PRId64 ",\"last\":\"%s\"}",
-			    sql_text(s, 1), sql_i64(s, 2), when);
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? OK : e;
+		e = json_quote(out, sql_text(s, 0), strlen(sql_text(s, 0)));
+	return e != OK ? e
+		       : buf_printf(out, ",\"count\":%" PRId64 ",\"outdated\":%" PRId64 "}",
+			     sql_i64(s, 1), sql_i64(s, 2));
 }
 
 /* Clients by node, and how many of them lag. */
@@ -233,23 +244,8 @@ put_lag(struct cascade *x)
 	    " THEN m.agent END) FROM sets m JOIN mirror_nodes k ON k.mirror = m.mirror JOIN"
 	    " (SELECT feed, max(version) AS newest FROM sets GROUP BY feed) w ON w.feed = m.feed"
 	    " WHERE m.feed <> 'policies' GROUP BY k.node");
-	struct buf *out = &x->call->out;
-	const char *comma = "";
-	enum err e = db_bind(s, "");
 
-	if (e == OK)
-		e = buf_puts(out, "],\"clients\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(out, "%s{\"node\":", comma);
-		if (e == OK)
-			e = json_quote(out, sql_text(s, 0), strlen(sql_text(s, 0)));
-		if (e == OK)
-			e = buf_printf(out, ",\"count\":%" PRId64 ",\"outdated\":%" PRId64 "}",
-			    sql_i64(s, 1), sql_i64(s, 2));
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(out, "]}") : e;
+	return db_text(s, db_bind(s, ""), &x->call->out, ",\"clients\":[", lag_row, NULL, "]}");
 }
 
 /* ---- which PC a name means ---- */

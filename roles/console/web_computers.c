@@ -8,6 +8,7 @@
 #include "web_routes.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,87 +116,84 @@ put_computer(struct buf *out, const struct fleet_row *r)
 }
 
 static enum err
+set_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	enum err e = buf_printf(out,
+	    "{\"feed\":\"%s\",\"version\":%" PRId64 ",\"from\":%" PRId64 ",\"bytes_wire\":%" PRId64
+	    ",\"bytes_delta\":%" PRId64 ",\"bytes_full\":%" PRId64 ",\"stale\":%s",
+	    sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 2), sql_i64(s, 3), sql_i64(s, 4),
+	    sql_i64(s, 5), sql_i64(s, 6) != 0 ? "true" : "false");
+
+	(void)arg;
+	if (e == OK)
+		e = put_time(out, "applied", sql_i64(s, 7));
+	if (e == OK)
+		e = put_text(out, "mirror", sql_text(s, 8));
+	if (e == OK)
+		e = put_text(out, "url", sql_text(s, 9));
+	if (e == OK)
+		e = put_text(out, "waiting", sql_text(s, 10));
+	if (e == OK)
+		e = put_text(out, "rejected", sql_text(s, 11));
+	if (e == OK)
+		e = put_time(out, "rejected_at", sql_i64(s, 12));
+	return e == OK ? buf_puts(out, "}") : e;
+}
+
+static enum err
 put_sets(struct buf *out, struct db *db, const char *agent)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT feed, version, from_version, wire, delta, full, stale, applied, mirror, url,"
 	    " waiting, rejected, rejected_at FROM sets WHERE agent = ? ORDER BY feed");
-	const char *comma = "";
-	enum err e = db_bind(s, "t", agent);
 
+	return db_text(s, db_bind(s, "t", agent), out, ",\"sets\":[", set_row, NULL, "]");
+}
+
+static enum err
+mirror_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	enum err e =
+	    buf_printf(out, "{\"feed\":\"%s\",\"version\":%" PRId64 ",\"bytes_wire\":%" PRId64,
+		sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 4));
+
+	(void)arg;
 	if (e == OK)
-		e = buf_puts(out, ",\"sets\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(out,
-		    "%s{\"feed\":\"%s\",\"version\":%" PRId64 ",\"from\":%" PRId64
-		    ",\"bytes_wire\":%" PRId64 ",\"bytes_delta\":%" PRId64
-		    ",\"bytes_full\":%" PRId64 ",\"stale\":%s",
-		    comma, sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 2), sql_i64(s, 3),
-		    sql_i64(s, 4), sql_i64(s, 5), sql_i64(s, 6) != 0 ? "true" : "false");
-		if (e == OK)
-			e = put_time(out, "applied", sql_i64(s, 7));
-		if (e == OK)
-			e = put_text(out, "mirror", sql_text(s, 8));
-		if (e == OK)
-			e = put_text(out, "url", sql_text(s, 9));
-		if (e == OK)
-			e = put_text(out, "waiting", sql_text(s, 10));
-		if (e == OK)
-			e = put_text(out, "rejected", sql_text(s, 11));
-		if (e == OK)
-			e = put_time(out, "rejected_at", sql_i64(s, 12));
-		if (e == OK)
-			e = buf_puts(out, "}");
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(out, "]") : e;
+		e = put_time(out, "published", sql_i64(s, 2));
+	if (e == OK)
+		e = put_text(out, "mirror", sql_text(s, 3));
+	return e == OK ? buf_puts(out, "}") : e;
 }
 
 static enum err
 put_mirror(struct buf *out, struct db *db, const char *agent)
 {
-	struct sql_stmt *s = db_prepare(db,
-	    "SELECT feed, version, published, mirror, wire FROM mirrors WHERE agent = ? ORDER BY "
-	    "feed");
-	const char *comma = "";
-	enum err e = db_bind(s, "t", agent);
+	struct sql_stmt *s = db_prepare(db, "SELECT feed, version, published, mirror, wire FROM"
+					    " mirrors WHERE agent = ? ORDER BY feed");
 
-	if (e == OK)
-		e = buf_puts(out, ",\"mirror\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(out,
-		    "%s{\"feed\":\"%s\",\"version\":%" PRId64 ",\"bytes_wire\":%" PRId64, comma,
-		    sql_text(s, 0), sql_i64(s, 1), sql_i64(s, 4));
-		if (e == OK)
-			e = put_time(out, "published", sql_i64(s, 2));
-		if (e == OK)
-			e = put_text(out, "mirror", sql_text(s, 3));
-		if (e == OK)
-			e = buf_puts(out, "}");
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(out, "]") : e;
+	return db_text(s, db_bind(s, "t", agent), out, ",\"mirror\":[", mirror_row, NULL, "]");
 }
 
-/* The document of the newest `status` task that was done. */
+/* What the newest task of a type that was done brought back, and when: members "status" and
+ * "status_at". */
 static enum err
-put_status(struct buf *out, struct db *db, const char *agent)
+put_result(struct buf *out, struct db *db, const char *agent, const char *type)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT d.result, d.updated FROM deliveries d JOIN tasks t ON t.id = d.task WHERE"
-	    " d.agent = ? AND t.type = 'status' AND d.state = 'done' AND d.result IS NOT NULL"
+	    " d.agent = ? AND t.type = ? AND d.state = 'done' AND d.result IS NOT NULL"
 	    " ORDER BY d.task DESC LIMIT 1");
-	enum err e = db_bind(s, "t", agent);
+	char at[32];
+	enum err e = db_bind(s, "tt", agent, type);
 
+	(void)snprintf(at, sizeof(at), "%s_at", type);
 	if (e == OK)
 		e = db_step(s);
 	if (e == OK &&
 	    json_scan(sql_text(s, 0), strlen(sql_text(s, 0)), JSON_EVENT, NULL, NULL) == OK) {
-		e = buf_printf(out, ",\"status\":%s", sql_text(s, 0));
+		e = buf_printf(out, ",\"%s\":%s", type, sql_text(s, 0));
 		if (e == OK)
-			e = put_time(out, "status_at", sql_i64(s, 1));
+			e = put_time(out, at, sql_i64(s, 1));
 	}
 	db_end(s);
 	return e == ERR_NOTFOUND ? OK : e;
@@ -267,7 +265,9 @@ work_one(struct call *call, struct db *db)
 	if (e == OK)
 		e = put_mirror(&call->out, db, r.a.agent);
 	if (e == OK)
-		e = put_status(&call->out, db, r.a.agent);
+		e = put_result(&call->out, db, r.a.agent, "status");
+	if (e == OK)
+		e = put_result(&call->out, db, r.a.agent, "doctor");
 	if (e == OK)
 		e = put_tasks(call, db, r.a.agent);
 	if (e == OK)
@@ -330,23 +330,22 @@ web_computer_clear(struct http_req *req, void *ctx)
 /* ---- GET /groups ---- */
 
 static enum err
+group_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	(void)arg;
+	return buf_printf(
+	    out, "{\"group\":\"%s\",\"computers\":%" PRId64 "}", sql_text(s, 0), sql_i64(s, 1));
+}
+
+static enum err
 work_groups(struct call *call, struct db *db)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT grp, count(*) FROM agents WHERE revoked IS NULL AND (?1 IS NULL OR grp IN"
 	    " (SELECT value FROM json_each(?1))) GROUP BY grp ORDER BY grp");
-	const char *comma = "";
 	enum err e = db_bind(s, "t", who_scope(&call->who));
 
-	if (e == OK)
-		e = buf_puts(&call->out, "{\"groups\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(&call->out, "%s{\"group\":\"%s\",\"computers\":%" PRId64 "}", comma,
-		    sql_text(s, 0), sql_i64(s, 1));
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(&call->out, "]}") : e;
+	return db_text(s, e, &call->out, "{\"groups\":[", group_row, NULL, "]}");
 }
 
 void

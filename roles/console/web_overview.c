@@ -161,6 +161,18 @@ put_attention(struct buf *out, struct db *db, const char *scope, const struct ov
 	return e == OK ? buf_puts(out, "]") : e;
 }
 
+static enum err
+version_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	char when[CLOCK_TEXT];
+
+	(void)arg;
+	clock_format(when, sql_i64(s, 2));
+	return buf_printf(out,
+	    "{\"version\":%" PRId64 ",\"computers\":%" PRId64 ",\"since\":\"%s\"}", sql_i64(s, 0),
+	    sql_i64(s, 1), when);
+}
+
 /* Versions in use, per feed. */
 static enum err
 put_feed(struct buf *out, struct db *db, const char *scope, const struct fleet_set *feed)
@@ -171,22 +183,12 @@ put_feed(struct buf *out, struct db *db, const char *scope, const struct fleet_s
 	    " WHERE s.feed = ?1 AND a.revoked IS NULL AND s.version > 0 AND (?2 IS NULL OR a.grp IN"
 	    " (SELECT value FROM json_each(?2))) GROUP BY s.version ORDER BY s.version DESC LIMIT "
 	    "50");
-	const char *comma = "";
-	char when[CLOCK_TEXT];
 	enum err e = db_bind(s, "tt", feed->feed, scope);
 
 	if (e == OK)
-		e = buf_printf(out, "{\"feed\":\"%s\",\"newest\":%" PRId64 ",\"versions\":[",
-		    feed->feed, feed->version);
-	while (e == OK && (e = db_step(s)) == OK) {
-		clock_format(when, sql_i64(s, 2));
-		e = buf_printf(out,
-		    "%s{\"version\":%" PRId64 ",\"computers\":%" PRId64 ",\"since\":\"%s\"}", comma,
-		    sql_i64(s, 0), sql_i64(s, 1), when);
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(out, "]}") : e;
+		e = buf_printf(
+		    out, "{\"feed\":\"%s\",\"newest\":%" PRId64, feed->feed, feed->version);
+	return db_text(s, e, out, ",\"versions\":[", version_row, NULL, "]}");
 }
 
 static enum err
@@ -203,26 +205,35 @@ put_feeds(struct buf *out, struct db *db, const char *scope, const struct fleet_
 }
 
 static enum err
+spread_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	(void)arg;
+	return buf_printf(out,
+	    "{\"at\":%" PRId64 ",\"feed\":\"%s\",\"version\":%" PRId64 ",\"computers\":%" PRId64
+	    "}",
+	    (int64_t)(sql_i64(s, 0) * DAY_MS_64), sql_text(s, 1), sql_i64(s, 2), sql_i64(s, 3));
+}
+
+static enum err
 put_spread(struct buf *out, struct db *db, int64_t first)
 {
 	struct sql_stmt *s = db_prepare(db,
 	    "SELECT day, feed, version, computers FROM spread WHERE day >= ? AND feed <> 'policies'"
 	    " ORDER BY day, feed, version");
-	const char *comma = "";
-	enum err e = db_bind(s, "i", first);
 
-	if (e == OK)
-		e = buf_puts(out, ",\"spread\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		e = buf_printf(out,
-		    "%s{\"at\":%" PRId64 ",\"feed\":\"%s\",\"version\":%" PRId64
-		    ",\"computers\":%" PRId64 "}",
-		    comma, (int64_t)(sql_i64(s, 0) * DAY_MS_64), sql_text(s, 1), sql_i64(s, 2),
-		    sql_i64(s, 3));
-		comma = ",";
-	}
-	db_end(s);
-	return e == ERR_NOTFOUND ? buf_puts(out, "]") : e;
+	return db_text(s, db_bind(s, "i", first), out, ",\"spread\":[", spread_row, NULL, "]");
+}
+
+static enum err
+day_row(void *arg, struct sql_stmt *s, struct buf *out)
+{
+	int64_t *sums = arg;
+
+	for (int i = 0; i < 4; i++)
+		sums[i] += sql_i64(s, i + 1);
+	return buf_printf(out,
+	    "{\"at\":%" PRId64 ",\"wire\":%" PRId64 ",\"from_mirrors\":%" PRId64 "}",
+	    (int64_t)(sql_i64(s, 0) * DAY_MS_64), sql_i64(s, 1), sql_i64(s, 2));
 }
 
 /* What PCs took: from the server, or from update agents instead. */
@@ -234,27 +245,15 @@ put_bytes(struct call *call, struct db *db, int64_t first)
 	    "END),"
 	    " sum(saved), sum(full) FROM traffic WHERE day >= ?1 GROUP BY day ORDER BY day");
 	int64_t sums[4] = { 0 };
-	const char *comma = "";
 	struct buf *out = &call->out;
 	enum err e = db_bind(s, "it", first, call->c->o->source_name);
 
-	if (e == OK)
-		e = buf_puts(out, ",\"bytes_days\":[");
-	while (e == OK && (e = db_step(s)) == OK) {
-		for (int i = 0; i < 4; i++)
-			sums[i] += sql_i64(s, i + 1);
-		e = buf_printf(out,
-		    "%s{\"at\":%" PRId64 ",\"wire\":%" PRId64 ",\"from_mirrors\":%" PRId64 "}",
-		    comma, (int64_t)(sql_i64(s, 0) * DAY_MS_64), sql_i64(s, 1), sql_i64(s, 2));
-		comma = ",";
-	}
-	db_end(s);
-	if (e != ERR_NOTFOUND)
-		return e;
-	return buf_printf(out,
-	    "],\"bytes\":{\"wire\":%" PRId64 ",\"from_mirrors\":%" PRId64 ",\"by_deltas\":%" PRId64
-	    ",\"full\":%" PRId64 "}",
-	    sums[0], sums[1], sums[2], sums[3]);
+	e = db_text(s, e, out, ",\"bytes_days\":[", day_row, sums, "]");
+	return e != OK ? e
+		       : buf_printf(out,
+			     ",\"bytes\":{\"wire\":%" PRId64 ",\"from_mirrors\":%" PRId64
+			     ",\"by_deltas\":%" PRId64 ",\"full\":%" PRId64 "}",
+			     sums[0], sums[1], sums[2], sums[3]);
 }
 
 static enum err
