@@ -80,22 +80,28 @@ buf_puts(struct buf *b, const char *s)
 	return buf_append(b, s, strlen(s));
 }
 
+/* Mostly the text fits into what is allocated: then it is formatted once. */
 enum err
 buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room = b->cap > b->len ? b->cap - b->len : 0;
 	va_list again;
 	enum err e;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(room > 0 ? (char *)b->data + b->len : NULL, room, fmt, again);
 	va_end(again);
-	if (n < 0)
-		return ERR_INVAL;
-	e = buf_reserve(b, (size_t)n);
-	if (e != OK)
-		return e;
-	(void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, ap);
+	if (n < 0 || (size_t)n >= room) {
+		if (room > 0)
+			b->data[b->len] = '\0'; /* nothing was appended yet */
+		if (n < 0)
+			return ERR_INVAL;
+		e = buf_reserve(b, (size_t)n);
+		if (e != OK)
+			return e;
+		(void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, ap);
+	}
 	b->len += (size_t)n;
 	return OK;
 }
@@ -110,6 +116,18 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	e = buf_vprintf(b, fmt, ap);
 	va_end(ap);
 	return e;
+}
+
+enum err
+buf_u64(struct buf *b, uint64_t v)
+{
+	char text[20], *p = text + sizeof(text);
+
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	return buf_append(b, p, (size_t)(text + sizeof(text) - p));
 }
 
 void

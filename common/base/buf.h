@@ -25,6 +25,8 @@ MUST_CHECK enum err buf_append(struct buf *b, const void *p, size_t n); /* all o
 MUST_CHECK enum err buf_puts(struct buf *b, const char *s);
 MUST_CHECK enum err buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 MUST_CHECK enum err buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+/* Decimal digits: a fraction of what buf_printf costs, for lists of thousands. */
+MUST_CHECK enum err buf_u64(struct buf *b, uint64_t v);
 void buf_consume(struct buf *b, size_t n); /* drops n bytes from the front (n <= len) */
 const char *buf_text(const struct buf *b);
 

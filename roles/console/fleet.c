@@ -206,17 +206,29 @@ put_text(struct buf *out, const char *name, const char *value)
 static enum err
 put_number(struct buf *out, const char *name, int64_t value)
 {
-	return buf_printf(out, "%s%" PRId64, name, value < 0 ? 0 : value);
+	enum err e = buf_puts(out, name);
+
+	return e == OK ? buf_u64(out, value < 0 ? 0 : (uint64_t)value) : e;
 }
 
 static enum err
 put_sets(struct buf *out, const char *name, const struct fleet_row *r)
 {
-	enum err e = buf_printf(out, "%s[", name);
+	enum err e = buf_puts(out, name);
 
-	for (size_t i = 0; e == OK && i < r->n_sets; i++)
-		e = buf_printf(out, "%s[\"%s\",%" PRId64 ",%" PRId64 "]", i > 0 ? "," : "",
-		    r->sets[i].feed, r->sets[i].version, r->sets[i].applied);
+	if (e == OK)
+		e = buf_puts(out, "[");
+	for (size_t i = 0; e == OK && i < r->n_sets; i++) {
+		e = buf_puts(out, i > 0 ? ",[\"" : "[\"");
+		if (e == OK)
+			e = buf_puts(out, r->sets[i].feed);
+		if (e == OK)
+			e = put_number(out, "\",", r->sets[i].version);
+		if (e == OK)
+			e = put_number(out, ",", r->sets[i].applied);
+		if (e == OK)
+			e = buf_puts(out, "]");
+	}
 	return e == OK ? buf_puts(out, "]") : e;
 }
 
