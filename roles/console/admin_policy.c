@@ -5,6 +5,7 @@
 #include "call.h"
 #include "feed.h"
 #include "proto/authority.h"
+#include "trail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,8 +98,6 @@ work_put(struct call *call, struct db *db)
 	cJSON *o;
 	enum err e;
 
-	if (!may_touch(call, false))
-		return refuse_group(call);
 	e = feed_put_policy(
 	    call->c->feed, call->param, buf_text(&call->body), call->body.len, &version, &f);
 
@@ -119,8 +118,6 @@ work_delete(struct call *call, struct db *db)
 	enum err e;
 
 	(void)db;
-	if (!may_touch(call, false))
-		return refuse_group(call);
 	if (strcmp(call->param, "default.json") == 0)
 		return call_refuse(
 		    call, 422, "refused", "default.json stays; publish {} to empty it");
@@ -199,75 +196,89 @@ start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db
 		call_start_feed(call, work, NULL);
 }
 
-/* ---- what was changed becomes an event: the policies worker has no database ---- */
+/* ---- a change: a row in the trail that says what is about to happen, the change itself where
+ * there is no database, then its outcome and its event. Nothing is published that the trail does
+ * not know of, whatever dies in between. ---- */
 
-struct note {
-	struct job job;
-	struct console *c;
-	const char *done; /* "policy", "authority" */
-	char name[CALL_PARAM];
+struct change {
+	enum err (*run)(struct call *call, struct db *db);
+	const char *event;
+	bool by_group; /* users who are limited may change what is their groups' */
 };
 
 static enum err
-note_run(struct job *job, void *ctx)
+work_begin(struct call *call, struct db *db)
 {
-	struct note *n = (struct note *)job;
-	cJSON *data = cJSON_CreateObject();
-	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "name", n->name);
+	const struct change *x = call->extra;
+	enum err e;
 
+	if (x->by_group && !may_touch(call, false))
+		return refuse_group(call);
+	call->status = TRAIL_BEGUN;
+	e = trail_call(call, db);
+	call->status = 0;
+	return e;
+}
+
+/* With the row of the outcome, which on_run of call.c writes. */
+static enum err
+work_tell(struct call *call, struct db *db)
+{
+	const struct change *x = call->extra;
+	const char *name = call->param[0] != '\0' ? call->param
+			   : call->last		  ? "published"
+						  : "staged or signed";
+	cJSON *data;
+	enum err e;
+
+	if (call->code != NULL)
+		return OK;
+	data = cJSON_CreateObject();
+	e = data == NULL ? ERR_NOMEM : json_add_string(data, "name", name);
 	if (e == OK)
-		return audit_done(n->c, ctx, n->done, data);
+		return audit_done(call->c, db, x->event, data);
 	cJSON_Delete(data);
 	return e;
 }
 
 static void
-note_done(struct job *job, enum err result)
+finish_told(struct call *call)
 {
-	struct note *n = (struct note *)job;
-
-	if (result == OK)
-		(void)waiters_wake(n->c->waiters, "events");
-	free(n);
+	if (call->code == NULL)
+		(void)waiters_wake(call->c->waiters, "events");
 }
 
 static void
-note(const struct call *call, const char *done, const char *name)
+finish_changed(struct call *call)
 {
-	struct note *n = call->code == NULL ? calloc(1, sizeof(*n)) : NULL;
-
-	if (n == NULL)
-		return;
-	n->job.run = note_run;
-	n->job.done = note_done;
-	n->c = call->c;
-	n->done = done;
-	(void)snprintf(n->name, sizeof(n->name), "%s", name);
-	work_add(&call->c->db_work, &n->job);
+	call->trailed = false;
+	call_next(call, &call->c->db_work, work_tell, finish_told);
 }
 
 static void
-finish_policy(struct call *call)
+finish_begun(struct call *call)
 {
-	note(call, "policy", call->param);
+	const struct change *x = call->extra;
+
+	if (call->code == NULL)
+		call_next(call, &call->c->feed_work, x->run, finish_changed);
 }
 
 static void
-finish_authority(struct call *call)
-{
-	note(call, "authority",
-	    call->status == 200 && call->last ? "published" : "staged or signed");
-}
-
-static void
-start_change(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db *),
-    void (*finish)(struct call *))
+start_change(struct http_req *req, void *ctx, const struct change *x)
 {
 	struct call *call = call_new(ctx, req);
 
-	if (call != NULL)
-		call_start_feed(call, work, finish);
+	if (call == NULL)
+		return;
+	call->extra = (void *)(uintptr_t)x;
+	call_start(call, work_begin, finish_begun);
 }
+
+static const struct change put_policy = { work_put, "policy", true };
+static const struct change delete_policy = { work_delete, "policy", true };
+static const struct change stage_authority = { work_stage, "authority", false };
+static const struct change sign_authority = { work_sign, "authority", false };
 
 void
 admin_policy_get(struct http_req *req, void *ctx)
@@ -278,13 +289,13 @@ admin_policy_get(struct http_req *req, void *ctx)
 void
 admin_policy_put(struct http_req *req, void *ctx)
 {
-	start_change(req, ctx, work_put, finish_policy);
+	start_change(req, ctx, &put_policy);
 }
 
 void
 admin_policy_delete(struct http_req *req, void *ctx)
 {
-	start_change(req, ctx, work_delete, finish_policy);
+	start_change(req, ctx, &delete_policy);
 }
 
 void
@@ -296,7 +307,7 @@ admin_authority_get(struct http_req *req, void *ctx)
 void
 admin_authority_put(struct http_req *req, void *ctx)
 {
-	start_change(req, ctx, work_stage, finish_authority);
+	start_change(req, ctx, &stage_authority);
 }
 
 void
@@ -308,5 +319,5 @@ admin_authority_staged(struct http_req *req, void *ctx)
 void
 admin_authority_sign(struct http_req *req, void *ctx)
 {
-	start_change(req, ctx, work_sign, finish_authority);
+	start_change(req, ctx, &sign_authority);
 }

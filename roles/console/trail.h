@@ -23,6 +23,9 @@ MUST_CHECK enum err trail_hash(
 MUST_CHECK enum err trail_add(struct db *db, const struct trail_row *row);
 /* Is this a request that belongs in the trail and is not there yet? */
 bool trail_wants(const struct call *call);
+/* The status of a row that says what is about to happen, where the change is made outside of the
+ * database: a row with its outcome follows. */
+#define TRAIL_BEGUN 102
 /* Worker, inside the transaction. */
 MUST_CHECK enum err trail_call(struct call *call, struct db *db);
 /* Loop: the change was made elsewhere; its row follows on the database queue. */
