@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct revoked {
-	char (*names)[UUID_TEXT];    /* sorted */
+	char (*names)[UUID_TEXT]; /* sorted */
 	size_t n, cap;
 };
 

@@ -7,6 +7,7 @@
 #include "web_routes.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,6 +317,7 @@ check(struct call *call, const char *name, const cJSON *document, struct fault *
 	if (strcmp(name, DEFAULT_POLICY) != 0)
 		(void)!text_copy(group, sizeof(group), name + strlen("group/"),
 		    strlen(name) - strlen("group/") - strlen(".json"));
+	(void)!text_copy(call->text[0], CALL_PARAM, group, strlen(group));
 	if (e == OK)
 		e = json_print(document, &text);
 	if (e == OK)
@@ -345,6 +347,32 @@ check(struct call *call, const char *name, const cJSON *document, struct fault *
 	return e;
 }
 
+/* How many PCs the file is for, beside the difference: those of its group, or all. */
+static enum err
+work_reach(struct call *call, struct db *db)
+{
+	struct sql_stmt *s = db_prepare(db,
+	    "SELECT count(*) FROM agents WHERE revoked IS NULL AND (?1 = '' OR grp = ?1) AND"
+	    " (?2 IS NULL OR grp IN (SELECT value FROM json_each(?2)))");
+	enum err e = db_bind(s, "tt", call->text[0], who_scope(&call->who));
+
+	if (e == OK)
+		e = db_step(s);
+	if (e == OK) {
+		call->out.data[--call->out.len] = '\0'; /* the object goes on */
+		e = buf_printf(&call->out, ",\"computers\":%" PRId64 "}", sql_i64(s, 0));
+	}
+	db_end(s);
+	return e;
+}
+
+static void
+finish_check(struct call *call)
+{
+	if (call->code == NULL)
+		call_next(call, &call->c->db_work, work_reach, NULL);
+}
+
 static enum err
 work_check(struct call *call, struct db *db)
 {
@@ -371,30 +399,31 @@ work_check(struct call *call, struct db *db)
 }
 
 static void
-start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db *))
+start(struct http_req *req, void *ctx, enum err (*work)(struct call *, struct db *),
+    void (*finish)(struct call *))
 {
 	struct call *call = call_new(ctx, req);
 
 	if (call == NULL)
 		return;
 	call->trailed = true; /* they only look */
-	call_start_feed(call, work, NULL);
+	call_start_feed(call, work, finish);
 }
 
 void
 web_policy_schema(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_schema);
+	start(req, ctx, work_schema, NULL);
 }
 
 void
 web_policy_list(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_list);
+	start(req, ctx, work_list, NULL);
 }
 
 void
 web_policy_check(struct http_req *req, void *ctx)
 {
-	start(req, ctx, work_check);
+	start(req, ctx, work_check, finish_check);
 }

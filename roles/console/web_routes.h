@@ -19,7 +19,7 @@ MUST_CHECK enum err web_answer_list(struct call *call, const char *name, cJSON *
 
 struct fleet_row;
 struct fleet_newest;
-/* ,"findings":[{"name","good","text","remedy"}]: first broken link first. */
+/* ,"findings":[...] of finding.h: first broken link first. */
 MUST_CHECK enum err web_findings(
     struct buf *out, struct db *db, const struct fleet_row *r, const struct fleet_newest *newest);
 

@@ -1,5 +1,6 @@
 """Every page of the web console in Debian's Chromium: who gets in, what is shown, what a hostile PC cannot do."""
 import json
+import re
 import time
 
 import pytest
@@ -249,6 +250,36 @@ def test_what_the_server_says_has_its_portuguese(site):
     said += [p["purpose"] for p in ports] + [p["from"] for p in ports]
     missing = [text for text in said if text and text not in table]
     assert len(missing) <= 8, missing     # one that is new is shown in English until it is in the table
+
+
+def test_what_is_said_by_code_or_by_agents_has_its_portuguese():
+    """Codes of findings and refusals, and sentences of doctor and why-old, as the C sources have them."""
+    table, top = json.loads((MODULES.parent / "src/i18n/pt.json").read_text()), MODULES.parents[3]
+    said = (MODULES.parent / "src/lib/said.js").read_text()
+
+    def source(*names):
+        return "\n".join((top / name).read_text() for name in names)
+
+    def keys(name):
+        block = said.split(f"export const {name} = {{", 1)[1].split("\n};", 1)[0]
+        return set(re.findall(r'^\t"?([\w-]+)"?:', block, re.M))
+    findings = source("roles/console/web_findings.c", "roles/console/web_promote.c")
+    rows = re.findall(r'struct finding \w+ = \{\s*"([\w-]+)",\s*"([\w-]+)"', findings)
+    assert len(rows) > 20
+    assert {code for _, code in rows} == keys("FINDINGS")
+    agent = source("roles/operator/chain.c", "roles/operator/doctor.c", "roles/operator/doctor_ports.c")
+    checks = {name for name, _ in rows} | set(re.findall(r'(?:doctor_say\(d|add\(c), "([\w-]+)"', agent))
+    assert checks <= keys("CHECKS")
+    web = source(*[str(p.relative_to(top)) for p in (top / "roles/console").glob("*.c")
+                   if p.name.startswith(("web_", "admin_", "call"))])
+    codes = set(re.findall(r'(?:call_refuse|http_problem)\(\s*[\w>.&-]+,\s*\d+,\s*"([\w-]+)"', web))
+    codes |= set(re.findall(r'X\(ENVELOPE_\w+, "([\w-]+)"', source("common/proto/envelope.h")))
+    only_programs = {"ok", "code-needed", "wrong-login", "no-files", "backup-failed"}   # pages have their own words
+    assert codes - keys("ERRORS") <= only_programs, codes - keys("ERRORS")
+    texts = re.findall(r'"((?:[^"\\]|\\.)*)"', re.sub(r'"\s*\n?\s*"', "", agent))
+    sentence = [re.sub(r"%(?:ll)?[sdu]", lambda _, n=iter("abc"): "{" + next(n, "d") + "}", t) for t in texts]
+    known = [t for t in sentence if t in table]
+    assert len(known) > 45, len(known)     # one that is reworded is shown in English until its Portuguese follows
 
 
 def test_the_browser_signs_the_bytes_that_c_makes():

@@ -1,11 +1,12 @@
 // api.js - every request to /api/v1. A refusal is a Problem with the server's code and sentence; a 401 ends
 // the session here, for whoever asked.
 import { t } from "./i18n.js";
+import { refusal } from "./said.js";
 import { endSession, session } from "./session.js";
 
 export class Problem extends Error {
 	constructor(status, body, retryAfter) {
-		super(body.detail || body.title || String(status));
+		super(refusal(body.code, body.detail || body.title || String(status)));
 		this.status = status;
 		this.code = body.code ?? "";
 		this.body = body;

@@ -19,11 +19,17 @@ import {
 import { Search } from "../ui/form.jsx";
 
 const PAGE = 100;
-const status = (n) => (
-	<Badge tone={n >= 400 ? "bad" : "good"} mark={n >= 400 ? "▲" : "●"}>
-		{n}
-	</Badge>
-);
+const BEGUN = 102; // the row with the outcome is above it
+const status = (n) =>
+	n === BEGUN ? (
+		<Badge tone="info" mark="◐">
+			{t("begun")}
+		</Badge>
+	) : (
+		<Badge tone={n >= 400 ? "bad" : "good"} mark={n >= 400 ? "▲" : "●"}>
+			{n}
+		</Badge>
+	);
 
 export function Audit() {
 	const user = params.value.get("user") ?? "";

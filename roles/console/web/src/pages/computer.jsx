@@ -1,8 +1,9 @@
 // computer.jsx - one computer: what is wrong first, then identity, sets, engine, tasks, events; a button for every task.
 import { useSignal } from "@preact/signals";
 import { get, post } from "../lib/api.js";
-import { t, tv } from "../lib/i18n.js";
+import { t, tn, tv } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
+import { sayFinding } from "../lib/said.js";
 import { isAdministrator, mayChange } from "../lib/session.js";
 import {
 	Badge,
@@ -29,11 +30,19 @@ import { TaskDialog } from "../ui/taskform.jsx";
 export function Findings({ of }) {
 	return (
 		<ul class="findings">
-			{of.map((f) => (
+			{of.map(sayFinding).map((f) => (
 				<li>
 					<Good good={f.good} />
 					<div>
-						<Text v={f.name} max={60} />
+						<b>
+							<Text v={f.name} max={60} />
+						</b>
+						{f.feed && (
+							<>
+								{" "}
+								<Text v={f.feed} max={40} />
+							</>
+						)}
 						{f.text && (
 							<>
 								{" "}
@@ -131,14 +140,88 @@ function Identity({ c }) {
 	);
 }
 
-// The answer of the last `status` or `doctor` task, in plain lines.
+// What the PC found about itself: the answer of the last task `doctor`. What is wrong comes first, what is well is folded.
+function Doctor({ of, at, onAsk }) {
+	const findings = [
+		...(of?.chain ?? []).map((x) => ({
+			name: x.link,
+			feed: x.feed,
+			good: !x.broken,
+			text: x.text,
+			remedy: x.remedy,
+		})),
+		...(of?.findings ?? []),
+	];
+	const bad = findings.filter((f) => !f.good);
+	const good = findings.filter((f) => f.good);
+	return (
+		<Card title={t("What the PC itself finds")} actions={at && <Time at={at} />}>
+			{of ? (
+				<>
+					{bad.length ? (
+						<Findings of={bad} />
+					) : (
+						<p class="calm">
+							<span aria-hidden="true">●</span>
+							{t("It finds nothing wrong.")}
+						</p>
+					)}
+					{good.length > 0 && (
+						<details>
+							<summary>{tn(good.length, "one thing is well", "{n} things are well")}</summary>
+							<Findings of={good} />
+						</details>
+					)}
+				</>
+			) : (
+				<Empty>
+					{t("It has not been asked yet: the task doctor tests its ports, clock, disk and engine there.")}
+				</Empty>
+			)}
+			{onAsk && (
+				<div class="buttons">
+					<button type="button" onClick={onAsk}>
+						{of ? t("Ask it again") : t("Ask it now")}
+					</button>
+				</div>
+			)}
+		</Card>
+	);
+}
+
+// The answer of the last task `status`: what people ask for, and the whole of it folded.
 function Status({ of, at }) {
 	return (
-		<Card title={t("Last status")} actions={<Time at={at} />}>
+		<Card title={t("Last status")} actions={at && <Time at={at} />}>
 			{of ? (
-				<pre tabIndex={0} aria-label={t("Last status")}>
-					<Text v={JSON.stringify(of, null, 2)} max={20000} />
-				</pre>
+				<>
+					<Facts
+						of={[
+							[t("Running since"), <Time at={of.started} />],
+							[t("Version"), <Text v={of.version} max={40} />],
+							of.engine?.type && [
+								t("Engine"),
+								<Text v={`${of.engine.type} ${of.engine.version ?? ""}`} max={80} />,
+							],
+							...(of.feeds ?? []).slice(0, 8).map((f) => [
+								<Text v={f.feed} max={40} />,
+								<>
+									{f.version} · {t("checked")} <Time at={f.checked} />
+								</>,
+							]),
+							of.identity?.console_error && [
+								t("Console"),
+								<Text v={of.identity.console_error} max={200} />,
+							],
+						]}
+					/>
+					<details>
+						<summary>{t("Everything it said")}</summary>
+						<pre tabIndex={0} aria-label={t("Last status")}>
+							<Text v={JSON.stringify(of, null, 2)} max={20000} />
+						</pre>
+					</details>
+				</>
 			) : (
 				<Empty>{t("No status has been asked for.")}</Empty>
 			)}
@@ -165,6 +248,8 @@ export function Computer({ id }) {
 			</Page>
 		);
 	const c = d.computer;
+	const canDoctor =
+		mayChange.value && types.data.value?.types.some((x) => x.type === "doctor" && x.signatures > 0);
 	const done = (text) => () => {
 		asks.value = null;
 		notify(text);
@@ -205,6 +290,11 @@ export function Computer({ id }) {
 						<Empty>{t("Nothing to say.")}</Empty>
 					)}
 				</Card>
+				<Doctor
+					of={d.doctor}
+					at={d.doctor_at}
+					onAsk={canDoctor ? () => (task.value = { type: "doctor" }) : undefined}
+				/>
 				<Identity c={c} />
 				<Card title={t("Sets")}>
 					<Sets sets={d.sets ?? []} />

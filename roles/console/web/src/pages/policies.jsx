@@ -189,7 +189,7 @@ function Difference({ of }) {
 			{of.computers !== undefined && (
 				<p>
 					<strong>
-						{tn(of.computers, "It changes one computer.", "It changes {n} computers.")}
+						{tn(of.computers, "It is for one computer.", "It is for {n} computers.")}
 					</strong>
 				</p>
 			)}
