@@ -4,7 +4,7 @@ usage: mirror.py PROGRAM [--quick] [--out FILE.md] [--json FILE]
 The tables show one round each. What is compared is measured again in turns, ours and the peer's, and the medians count: on a busy machine a
 single figure says little. FILE of --json: {"machine", "quick", "ftp": {server: {...}}, "http": {...}, "targets": [{"what", "ours", "theirs",
 "ratio", "low", "reached"}]}.
-Clients are threads of this process, so that the CPU of a server is what the kernel charges to it and its children alone."""
+Clients are threads of this process; the CPU of a server is what the kernel charges to its control group."""
 import argparse
 import json
 import os
@@ -381,6 +381,11 @@ def main():
     machine = (f"{time.strftime('%Y-%m-%d')}, Linux {platform.release()}, {os.cpu_count()} x {cpu}, load"
                f" {os.getloadavg()[0]:.1f}, {BIG // MB} MB file, loopback, clients on the same cores")
     say(machine + "\n")
+    group = peers.cpu_group()
+    if group:
+        group.remove()
+    else:
+        say("No control groups: the CPU of processes that ended is known in part only, and servers that make processes look better than they are.\n")
 
     def ours():
         return peers.Atalaia(run, tree, root, pathlib.Path(a.program).resolve())
