@@ -113,8 +113,8 @@ write_rest(struct ftp_conn *c, size_t sent)
 	c->write_ms = uv_now(c->server->loop);
 }
 
-static void
-flush(struct ftp_conn *c)
+void
+ftp_conn_flush(struct ftp_conn *c)
 {
 	uv_buf_t b;
 	int n;
@@ -158,7 +158,7 @@ run_line(struct ftp_conn *c, const char *line, size_t n, bool too_long)
 	else if (wish.want != FTP_NOTHING)
 		ftp_wish_carry_out(c, &wish);
 	if (c->out.len > LIMIT_FTP_REPLY / 4)
-		flush(c);
+		ftp_conn_flush(c);
 	if (c->session.broken)
 		conn_close(c, "replies not taken or out of memory");
 }
@@ -301,9 +301,9 @@ ftp_conn_leave(struct ftp_conn *c)
 {
 	if (c->depth == 1) {
 		run_queue(c);
-		flush(c);
+		ftp_conn_flush(c);
 		run_queue(c); /* flushing may have made room */
-		flush(c);
+		ftp_conn_flush(c);
 		if (c->leaving && !c->writing)
 			conn_close(c, "goodbye");
 		if (c->why == NULL)

@@ -67,6 +67,7 @@ void ftp_conn_enter(struct ftp_conn *c);
 void ftp_conn_leave(struct ftp_conn
 	*c); /* runs queued lines, sends replies, frees what is idle; c may be gone after it */
 void ftp_conn_outcome(struct ftp_conn *c, const struct ftp_outcome *o);
+void ftp_conn_flush(struct ftp_conn *c); /* sends the replies so far, as leave does */
 void ftp_conn_free_when_quiet(struct ftp_conn *c);
 
 #endif

@@ -61,7 +61,8 @@ listener_close(struct ftp_data *d)
 	d->listener = -1;
 }
 
-/* The one way out: first outcome wins. The owner hears of it once and forgets d. */
+/* The one way out: first outcome wins. The owner hears of it once and forgets d. A client that
+ * waits for the reply gets it before we tidy up. */
 void
 ftp_data_end(struct ftp_data *d, enum ftp_outcome_kind kind)
 {
@@ -71,14 +72,14 @@ ftp_data_end(struct ftp_data *d, enum ftp_outcome_kind kind)
 		return;
 	d->phase = ENDED;
 	d->cut = kind != FTP_DONE;
-	listener_close(d);
+	if (cb != NULL)
+		cb(d->ctx, kind);
 	if (d->sock_polled)
 		uv_close((uv_handle_t *)&d->sock_poll, handle_closed);
 	d->sock_polled = false;
 	if (!d->working)
 		sock_finish(d);
-	if (cb != NULL)
-		cb(d->ctx, kind);
+	listener_close(d);
 	ftp_data_free_when_quiet(d);
 }
 
@@ -137,15 +138,13 @@ begin_if_ready(struct ftp_data *d)
 	d->since = uv_now(d->m->loop);
 	d->pinned = true; /* the owner may end it from within */
 	d->cb(d->ctx, FTP_STARTED);
-	d->pinned = false;
-	if (d->phase != MOVING) {
-		ftp_data_free_when_quiet(d);
-		return;
-	}
-	if (d->upload != NULL)
+	if (d->phase == MOVING && d->upload != NULL)
 		ftp_data_want(d, UV_READABLE);
-	else
+	else if (d->phase == MOVING)
 		ftp_data_pump(d);
+	d->pinned = false;
+	listener_close(d);
+	ftp_data_free_when_quiet(d);
 }
 
 /* The connection of somebody else, or one too many, is closed, and the wait goes on. */
@@ -166,7 +165,8 @@ accepted(struct ftp_data *d, int fd, const struct sockaddr_storage *ss)
 	return false;
 }
 
-/* Takes the rightful connection out of the listener's queue, if it is there. */
+/* Takes the rightful connection out of the listener's queue, if it is there. A listener that is
+ * not watched is closed by the caller, when nobody waits for that. */
 static void
 look_for_client(struct ftp_data *d)
 {
@@ -178,7 +178,8 @@ look_for_client(struct ftp_data *d)
 			continue;
 		d->sock = fd;
 		d->phase = CONNECTED;
-		listener_close(d);
+		if (d->listener_polled)
+			listener_close(d);
 	}
 }
 
@@ -299,6 +300,8 @@ ftp_data_tick(struct ftp_data *d, uint64_t now)
 	/* Strangers must not fill the queue before the command comes. */
 	if (d->cb == NULL && d->phase == LISTENING)
 		look_for_client(d);
+	if (d->phase == CONNECTED)
+		listener_close(d);
 	if (d->cb == NULL || d->phase == ENDED)
 		return;
 	if (d->phase != MOVING) {

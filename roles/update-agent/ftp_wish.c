@@ -54,6 +54,8 @@ on_data(void *ctx, enum ftp_outcome_kind kind)
 		c->server->stats.failed += kind != FTP_DONE;
 	}
 	outcome_of(c, kind);
+	if (kind != FTP_STARTED)
+		ftp_conn_flush(c);
 	ftp_conn_leave(c);
 }
 
