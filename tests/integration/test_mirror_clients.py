@@ -108,11 +108,11 @@ def test_busybox(mirror, tmp_path):
     assert out.read_bytes() == BIG
 
 
-@pytest.mark.parametrize("address", ["127.0.40.1", "::1"])
+@pytest.mark.parametrize("address", [None, "::1"])
 def test_ftplib(procs, bin_dir, tmp_path, address):
     m = Mirror(procs, bin_dir, tmp_path, address=address, files=FILES)
     with ftplib.FTP() as ftp:
-        ftp.connect(address, m.ftp, timeout=10)
+        ftp.connect(m.address, m.ftp, timeout=10)
         ftp.login()
         ftp.cwd("signatures/targets")
         assert ftp.pwd() == "/signatures/targets"

@@ -1,5 +1,6 @@
 """What FTP clients never send, and what they must not be able to do."""
 import os
+import random
 import re
 import socket
 import threading
@@ -7,16 +8,44 @@ import time
 
 import pytest
 from mirror import LOGIN, Mirror, elapsed, listeners, read_all
-from world import wait_for
+from world import Procs, wait_for
 
 BIG = os.urandom(1 << 20) * 40
 FILES = {"a.txt": "hello", "big": BIG, "d/b": "b"}
 
 
-@pytest.fixture
-def mirror(procs, bin_dir, tmp_path):
-    return Mirror(procs, bin_dir, tmp_path, files=FILES, accept_timeout="1s", max_sessions=400,
-                  max_sessions_per_address=400)
+@pytest.fixture(scope="module")
+def servers(bin_dir, tmp_path_factory):
+    """One server for each protocol, for all tests that need nothing special."""
+    with Procs() as procs:
+        yield {name: Mirror(procs, bin_dir, tmp_path_factory.mktemp(name), address=address, files=FILES,
+                            accept_timeout="1s", max_sessions=400, max_sessions_per_address=400)
+               for name, address in (("ipv4", None), ("ipv6", "::1"))}
+
+
+@pytest.fixture(params=["ipv4", "ipv6"])
+def mirror(request, servers):
+    return servers[request.param]
+
+
+def only(protocol):
+    """For a test that the protocol below FTP cannot change."""
+    return pytest.mark.parametrize("mirror", [protocol], indirect=True)
+
+
+def is_ipv6(mirror):
+    return ":" in mirror.address
+
+
+def strangers(mirror):
+    """Other addresses of this machine, as far as it has any."""
+    if not is_ipv6(mirror):
+        return [f"127.0.0.{i}" for i in range(9, 14)]
+    with open("/proc/net/if_inet6") as f:
+        found = [cells[0] for cells in map(str.split, f) if cells[3] == "00" and cells[5] != "lo"]
+    if not found:
+        pytest.skip("this machine has no second IPv6 address")
+    return [":".join(found[0][i:i + 4] for i in range(0, 32, 4))] * 5
 
 
 def until_closed(raw):
@@ -115,9 +144,15 @@ def test_rest_size_epsv(mirror):
         r.ask("REST 2")
         assert r.fetch("RETR a.txt") == b"llo"
         assert r.fetch("RETR a.txt") == b"hello"
+        ours, other = ("2", "1") if is_ipv6(mirror) else ("1", "2")
+        assert r.ask("EPSV " + ours).startswith("229")
+        assert r.ask("EPSV " + other) == f"522 Wrong protocol, use ({ours})."
+        assert r.ask("EPSV 3").startswith("501")
+        assert r.ask("PASV").startswith("425" if is_ipv6(mirror) else "227")
         assert r.ask("EPSV ALL").startswith("200")
         assert r.ask("PASV").startswith("503")
         assert r.ask("PORT 127,0,0,1,4,4").startswith("502")
+        assert r.ask("EPRT |2|::1|4000|").startswith("502")
         assert r.fetch("RETR a.txt") == b"hello"
 
 
@@ -131,12 +166,13 @@ def strangers_bytes(r, port, source):
 
 
 def test_stranger_gets_nothing_and_the_client_is_served(mirror):
+    others = strangers(mirror)
     with mirror.raw() as r:
         port = r.passive()
-        for i in range(9, 14):
-            assert strangers_bytes(r, port, f"127.0.0.{i}") == b""
+        for other in others:
+            assert strangers_bytes(r, port, other) == b""
         r.send("RETR a.txt\r\n")
-        assert strangers_bytes(r, port, "127.0.0.20") == b""
+        assert strangers_bytes(r, port, others[0]) == b""
         with r.data(port) as d:
             assert r.reply().startswith("150")
             assert read_all(d) == b"hello"
@@ -164,8 +200,9 @@ def test_data_peer_subnet_serves_downloads_only(procs, bin_dir, tmp_path):
 def test_a_hundred_pasv_leave_one_listener(mirror):
     with mirror.raw() as r:
         before = len(listeners(mirror.proc.process.pid))
+        ask, code = ("EPSV 2", "229") if is_ipv6(mirror) else ("PASV", "227")
         for _ in range(50):
-            assert r.ask("PASV").startswith("227")
+            assert r.ask(ask).startswith(code)
         r.send("EPSV\r\n" * 50)
         assert r.codes(50) == ["229"] * 50
         wait_for(lambda: len(listeners(mirror.proc.process.pid)) == before + 1, 5, "one listener")
@@ -192,15 +229,16 @@ SPELLINGS = [
 ]
 
 
-def test_traversal_in_every_spelling(mirror, tmp_path):
-    (tmp_path / "secret").write_text("SECRET")
-    (mirror.root / "link").symlink_to(tmp_path / "secret")
-    (mirror.root / "linkdir").symlink_to(tmp_path)
+def test_traversal_in_every_spelling(mirror):
+    outside = mirror.root.parent
+    (outside / "secret").write_text("SECRET")
+    (mirror.root / "link").symlink_to(outside / "secret")
+    (mirror.root / "linkdir").symlink_to(outside)
     (mirror.root / "d" / "up").symlink_to("../..")
     with mirror.raw() as r:
         r.ask("TYPE I")
         for spelling in SPELLINGS:
-            name = spelling.replace("{OUT}", str(tmp_path)).encode("latin-1")
+            name = spelling.replace("{OUT}", str(outside)).encode("latin-1")
             for verb in (b"RETR ", b"SIZE ", b"MDTM ", b"MLST "):
                 r.passive()
                 r.send(verb + name.replace(b"\xff", b"\xff\xff") + b"\r\n")
@@ -245,6 +283,7 @@ def test_a_folder_that_turns_into_a_link_meanwhile(mirror, tmp_path):
     finally:
         stop.set()
         t.join()
+        os.rename(real, link)
 
 
 def test_stopped_reader_is_cut_and_a_slow_one_is_not(procs, bin_dir, tmp_path):
@@ -289,6 +328,7 @@ def test_deadlines(procs, bin_dir, tmp_path):
         assert time.monotonic() - begin < 3
 
 
+@only("ipv4")
 def test_flood_without_reading_replies(mirror):
     def rss():
         with open(f"/proc/{mirror.proc.process.pid}/status") as f:
@@ -334,12 +374,26 @@ def try_login(m):
         return r.reply().startswith("220 ")
 
 
+def test_caps_and_passive_range_over_ipv6(procs, bin_dir, tmp_path):
+    """One host has a whole /64: it counts as one address. And a range of two ports holds two."""
+    low = random.randint(20000, 24000)      # the only address: neighbours have it too
+    m = Mirror(procs, bin_dir, tmp_path, address="::1", files=FILES, max_sessions_per_address=3,
+               passive_first=low, passive_count=2)
+    first, second, third = m.raw(), m.raw(), m.raw()
+    with m.raw(login=False) as r:
+        assert r.reply().startswith("421 ") and r.closed()
+    assert {first.passive(), second.passive()} == {low, low + 1}
+    assert third.ask("EPSV").startswith("425")
+    for r in (first, second, third):
+        r.sock.close()
+
+
 def test_passive_range_and_address(procs, bin_dir, tmp_path):
     m = Mirror(procs, bin_dir, tmp_path, files=FILES, passive_first=24710, passive_count=2,
                passive_address="203.0.113.9", local_networks="127.0.0.0/30", accept_timeout="1s")
     first, second, third = m.raw(), m.raw(source="127.0.0.9"), m.raw()
     inside, outside = first.ask("PASV"), second.ask("PASV")
-    assert "(127,0,40,1,96," in inside and "(203,0,113,9,96," in outside
+    assert f"({m.address.replace('.', ',')},96," in inside and "(203,0,113,9,96," in outside
     assert {re.search(r",(\d+)\)", x).group(1) for x in (inside, outside)} == {"134", "135"}
     assert third.ask("PASV").startswith("425")
     first.sock.close()

@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from mirror import Child, Mirror, read_all
+from mirror import Child, Mirror, own_address, read_all
 from world import run, wait_for
 
 BIG = os.urandom(1 << 20) * 40
@@ -59,13 +59,14 @@ def test_wrong_configuration_is_one_sentence(bin_dir, tmp_path, text, words):
 
 @pytest.mark.parametrize("option", ["ftp_port", "version_port", "http_port"])
 def test_port_in_use(bin_dir, tmp_path, option):
+    address = own_address()
     with socket.socket() as s:
-        s.bind(("127.0.40.2", 0))
+        s.bind((address, 0))
         s.listen()
         port = s.getsockname()[1]
         ports = {"ftp_port": 0, "version_port": 0, "http_port": 0}
         ports[option] = port
-        sentence = complaint(bin_dir, tmp_path, "[update-agent]\nroot=ROOT\nlisten=127.0.40.2\n"
+        sentence = complaint(bin_dir, tmp_path, f"[update-agent]\nroot=ROOT\nlisten={address}\n"
                              "passive_first=0\n" + "".join(f"{k}={v}\n" for k, v in ports.items()))
     assert option in sentence and str(port) in sentence and "choose a free port" in sentence
 
@@ -139,7 +140,7 @@ libexec={debug_bin}
 event_port=0
 [update-agent]
 enabled=yes
-listen=127.0.40.4
+listen={own_address()}
 ftp_port=0
 version_port=0
 passive_first=0
@@ -182,17 +183,18 @@ def test_as_a_child(bin_dir, tmp_path):
     meta = tmp_path / "root" / "signatures" / "metadata"
     meta.mkdir(parents=True)
     (meta / "timestamp.json").write_text('{"signed":{"version":1}}')
+    address = own_address()
     with Child(bin_dir) as c:
         hello = c.message()
         assert (hello["type"], hello["program"], hello["proto"]) == ("hello", "atalaia-update-agent", 1)
         c.send(type="config", options={
-            "root": str(tmp_path / "root"), "listen": "127.0.40.3", "ftp_port": "0",
+            "root": str(tmp_path / "root"), "listen": address, "ftp_port": "0",
             "version_port": "0", "http_port": "0", "passive_first": "0"})
         ready = c.message()
         assert ready["type"] == "ready" and set(ready["ports"]) == {"ftp", "version", "http"}
 
         def version():
-            done = run(["curl", "-s", f"http://127.0.40.3:{ready['ports']['version']}"
+            done = run(["curl", "-s", f"http://{address}:{ready['ports']['version']}"
                         "/v1/signatures/timestamp"])
             return json.loads(done.stdout)["signed"]["version"] if done.stdout[:9] == '{"signed"' else 0
 
@@ -222,7 +224,7 @@ def test_a_child_with_wrong_options_says_so(bin_dir):
 def test_a_child_ends_with_its_agent(bin_dir, tmp_path):
     with Child(bin_dir) as c:
         c.message()
-        c.send(type="config", options={"root": str(tmp_path), "listen": "127.0.40.3",
+        c.send(type="config", options={"root": str(tmp_path), "listen": own_address(),
                                        "ftp_port": "0", "version_port": "0", "passive_first": "0"})
         assert c.message()["type"] == "ready"
         c.p.stdin.close()

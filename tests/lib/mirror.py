@@ -1,5 +1,6 @@
 """An update agent that serves a folder, without an agent, and a raw FTP client that sends what no client ever would."""
 import json
+import random
 import re
 import socket
 import subprocess
@@ -10,11 +11,16 @@ import world
 LOGIN = b"USER anonymous\r\nPASS x@\r\n"
 
 
+def own_address():
+    """An address of loopback that no neighbour has: fixed ports on it are free."""
+    return f"127.{random.randint(128, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+
+
 class Mirror:
     """Writes a configuration, starts `serve --config`, knows the ports."""
 
-    def __init__(self, procs, bin_dir, folder, address="127.0.40.1", files=None, env=None, prefix=(), **options):
-        self.address = address
+    def __init__(self, procs, bin_dir, folder, address=None, files=None, env=None, prefix=(), **options):
+        self.address = address = address or own_address()
         self.root = folder / "root"
         self.root.mkdir(parents=True, exist_ok=True)
         for name, content in (files or {}).items():
@@ -91,7 +97,7 @@ class Raw:
     def __init__(self, host, port, source="127.0.0.1"):
         self.host = host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.source = source if family == socket.AF_INET else "::1"
+        self.source = source if (":" in source) == (":" in host) else "::1"
         self.sock = socket.socket(family)
         self.sock.settimeout(15)
         self.sock.bind((self.source, 0))
@@ -213,4 +219,4 @@ def elapsed(call):
     return time.monotonic() - begin, result
 
 
-__all__ = ["Mirror", "Raw", "read_all", "listeners", "elapsed", "world", "LOGIN"]
+__all__ = ["Mirror", "Raw", "own_address", "read_all", "listeners", "elapsed", "world", "LOGIN"]
