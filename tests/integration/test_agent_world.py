@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -194,6 +195,41 @@ def test_the_role_survives_a_restart(world):
     wait_for(lambda: status(world.branch)["update_agent"]["serving"], 20, "role after a restart")
     kept = json.loads((world.branch.dir / "state/role.json").read_text())
     assert kept["on"] is True and kept["settings"]["listen"] == ADDRESSES[1]
+
+
+def test_the_role_comes_back_after_the_power_was_cut(world):
+    """Agent, serve and whatever fetches are killed at once; the new start has nothing but the disk."""
+    branch = world.branch
+    agent = branch.agent.process.pid
+
+    def open_ports():
+        return [p for p in (2021, 2221, 3333) if not nobody_listens(branch.address, p)]
+
+    assert open_ports() == [2021, 2221, 3333]
+    out = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
+    tree = [agent, *(int(l.split()[0]) for l in out.splitlines() if l.split()[1] == str(agent))]
+    assert len(tree) > 1
+    for pid in tree:
+        os.kill(pid, signal.SIGSTOP)       # nobody sees another one die
+    for pid in tree:
+        os.kill(pid, signal.SIGKILL)
+    branch.agent.process.wait()
+    wait_for(lambda: open_ports() == [], 15, "dead ports")
+    report = world.publish()               # while nobody mirrors
+    world.start_agent(branch)
+    wait_for(lambda: open_ports() == [2021, 2221, 3333], 20, "the ports back")
+
+    def offered():
+        got = run(["curl", "-sS", f"ftp://{branch.address}:2021/signatures/metadata/{report['version']}.targets.json"])
+        return got.returncode == 0 and json.loads(got.stdout)["signed"]["version"]
+
+    wait_for(lambda: offered() == report["version"], 30, "what was published meanwhile, served")
+    wait_for(lambda: version(world.workstation) == report["version"], 40, "the workstation has it from there")
+
+
+def nobody_listens(address, port):
+    with socket.socket() as s:
+        return s.connect_ex((address, port)) != 0
 
 
 def test_a_mirror_that_dies_is_started_again_and_children_die_with_the_agent(world):
