@@ -67,7 +67,9 @@
 #define LIMIT_DROPPED_FILES 10000 /* at the console, of one mirror: its own box holds as many */
 #define LIMIT_DROPPED_BYTES (4ull << 30)
 #define LIMIT_DROPPED_FLOOR (1ull << 30) /* free bytes that uploads leave to the console */
-#define LIMIT_DROPBOX_PEERS 4096 /* slots for addresses with uploads today; half may be in use */
+#define LIMIT_DROPBOX_PEERS 4096    /* slots for addresses with uploads today; half may be in use */
+#define LIMIT_DROPBOX_TICKETS 16384 /* uploads with a ticket that a box knows again: 2 MB */
+#define LIMIT_DROPBOX_OPEN_MS (86400000ll) /* how long a cut upload waits for its rest */
 
 /* Paths: sockaddr_un holds 108 bytes, so the run folder leaves room for a name; a state path leaves
  * room for ours below PATH_MAX. */

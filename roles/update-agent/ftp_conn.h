@@ -20,8 +20,7 @@ struct ftp_conn {
 	struct buf out;	  /* replies of this turn */
 	struct ftp_data *data;		      /* passive listener or data connection; NULL: none */
 	struct files_job *job;		      /* question to the disk under way */
-	uint64_t announced;		      /* by ALLO, of the running upload */
-	struct upload *upload;		      /* being opened */
+	struct upload *upload;		      /* being opened, or asked about */
 	const char *why;		      /* closing, and the reason */
 	uint64_t born_ms, active_ms, line_ms; /* line_ms 0: no line is begun */
 	uint64_t write_ms;		      /* since when replies wait for the client */

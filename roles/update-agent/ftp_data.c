@@ -258,11 +258,9 @@ ftp_data_send_text(struct ftp_data *d, struct buf *text, ftp_data_cb cb, void *c
 }
 
 void
-ftp_data_receive(
-    struct ftp_data *d, struct upload *u, uint64_t announced, ftp_data_cb cb, void *ctx)
+ftp_data_receive(struct ftp_data *d, struct upload *u, ftp_data_cb cb, void *ctx)
 {
 	d->upload = u;
-	d->announced = announced;
 	d->received = malloc(RECEIVE_BYTES);
 	if (d->received == NULL) {
 		d->cb = cb;

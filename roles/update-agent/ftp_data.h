@@ -36,8 +36,8 @@ void ftp_data_send_file(struct ftp_data *d, int fd, uint64_t offset, uint64_t si
     ftp_data_cb cb, void *ctx); /* takes fd */
 void ftp_data_send_text(
     struct ftp_data *d, struct buf *text, ftp_data_cb cb, void *ctx); /* takes the bytes */
-void ftp_data_receive(struct ftp_data *d, struct upload *u, uint64_t announced, ftp_data_cb cb,
-    void *ctx); /* takes u */
+void ftp_data_receive(
+    struct ftp_data *d, struct upload *u, ftp_data_cb cb, void *ctx); /* takes u */
 /* Ends it: a running transfer is cut with a reset and cb gets `kind` from within the call. */
 void ftp_data_abort(struct ftp_data *d, enum ftp_outcome_kind kind);
 void ftp_data_tick(struct ftp_data *d, uint64_t now_ms); /* deadlines; may give the outcome */

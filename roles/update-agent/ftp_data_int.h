@@ -31,8 +31,7 @@ struct ftp_data {
 	struct buf text;
 	size_t text_at;
 	struct upload *upload;
-	uint64_t announced; /* an upload that ends before so many bytes was cut */
-	uint8_t *received;  /* RECEIVE_BYTES while an upload runs */
+	uint8_t *received; /* RECEIVE_BYTES while an upload runs */
 
 	/* worker */
 	uv_work_t work;

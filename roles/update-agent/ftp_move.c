@@ -265,6 +265,11 @@ upload_outcome(enum err e)
 	case ERR_TOOBIG:
 	case ERR_NOSPACE:
 		return FTP_FULL;
+	case ERR_VERIFY:
+		return FTP_WRONG;
+	case ERR_CLOSED:
+	case ERR_CANCELED:
+		return FTP_BROKEN;
 	default:
 		return FTP_DISK;
 	}
@@ -305,7 +310,7 @@ ftp_data_take(struct ftp_data *d)
 
 	if (e == ERR_AGAIN)
 		return;
-	if (e != OK || (n == 0 && d->moved < d->announced)) {
+	if (e != OK) {
 		ftp_data_end(d, FTP_BROKEN);
 		return;
 	}

@@ -20,6 +20,7 @@ static const struct {
 	{ FTP_DISK, R_LOCAL_ERROR, "The disk failed here." },
 	{ FTP_QUOTA, R_QUOTA, "The quota for uploads is used up." },
 	{ FTP_FULL, R_QUOTA, "The upload is too large for this drop box." },
+	{ FTP_WRONG, R_LOCAL_ERROR, "Not the content that the name speaks of, begin again." },
 	{ FTP_BUSY, R_LOCAL_ERROR, "Too busy, try later." },
 };
 
@@ -81,6 +82,7 @@ done(struct ftp_session *s, const struct ftp_outcome *o, struct buf *out)
 		folder_entered(s, out);
 		break;
 	case FTP_SIZE:
+	case FTP_HAVE:
 		ftp_reply(s, out, R_FILE_STATUS, "%llu", (unsigned long long)o->size);
 		break;
 	case FTP_TIME:

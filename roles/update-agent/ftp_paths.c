@@ -1,6 +1,7 @@
 #include "ftp_reply.h"
 
 #include "base/text.h"
+#include "proto/ticket.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,10 +154,26 @@ ftp_session_progress(struct ftp_session *s, uint64_t bytes, struct buf *out)
 	    s, out, R_STATUS, "Transfer is running, %llu bytes so far.", (unsigned long long)bytes);
 }
 
+/* An upload that whoever knows its ticket may ask about and go on with. */
+static bool
+is_ticketed(const struct ftp_call *c)
+{
+	const char *base = path_base(c->wish->path);
+
+	return c->s->dropbox && path_is_dropbox(c->wish->path) &&
+	       base - c->wish->path == sizeof(FTP_DROPBOX) && ticket_in_name(base);
+}
+
 static void
 facts_wish(struct ftp_call *c, enum ftp_want want)
 {
-	if (!resolve(c, c->arg, c->n) || dropbox_answered(c))
+	if (!resolve(c, c->arg, c->n))
+		return;
+	if (want == FTP_SIZE && is_ticketed(c)) {
+		c->wish->want = FTP_HAVE;
+		return;
+	}
+	if (dropbox_answered(c))
 		return;
 	if (want == FTP_FACTS && !keep_target(c))
 		return;
@@ -214,13 +231,30 @@ on_stor(struct ftp_call *c)
 	if (!resolve(c, c->arg, c->n))
 		return;
 	c->wish->announced = announced;
+	c->wish->rest = rest;
 	base = path_base(c->wish->path);
 	if (!c->s->dropbox)
 		ftp_reply(c->s, c->out, R_NO_FILE, "Uploads are not taken here.");
 	else if (!path_is_dropbox(c->wish->path) || base - c->wish->path != sizeof(FTP_DROPBOX))
 		ftp_reply(c->s, c->out, R_BAD_NAME, "Uploads go to /" FTP_DROPBOX "/ only.");
-	else if (rest > 0)
-		ftp_reply(c->s, c->out, R_BAD_REST, "An upload cannot be resumed.");
+	else if (rest > 0 && !is_ticketed(c))
+		ftp_reply(c->s, c->out, R_BAD_REST, "Only an upload with a ticket goes on.");
 	else
 		c->wish->want = FTP_STORE;
+}
+
+/* For uploads with a ticket only: where they go on is known here. */
+void
+on_appe(struct ftp_call *c)
+{
+	if (c->s->state == FTP_READY && c->n > 0 &&
+	    path_resolve(c->wish->path, ftp_session_cwd(c->s), c->arg, c->n) == OK &&
+	    is_ticketed(c)) {
+		c->s->rest = 0;
+		on_stor(c);
+		c->wish->append = true;
+		return;
+	}
+	c->wish->path[0] = '\0';
+	ftp_reply(c->s, c->out, R_NOT_IMPLEMENTED, "APPE is not offered here.");
 }

@@ -73,6 +73,7 @@ void on_size(struct ftp_call *c);
 void on_mdtm(struct ftp_call *c);
 void on_retr(struct ftp_call *c);
 void on_stor(struct ftp_call *c);
+void on_appe(struct ftp_call *c);
 void on_stat(struct ftp_call *c);
 
 #endif

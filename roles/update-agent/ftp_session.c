@@ -74,7 +74,7 @@ static const struct ftp_verb {
 	{ "PORT", ANY, ARG_MAYBE, NULL },
 	{ "EPRT", ANY, ARG_MAYBE, NULL },
 	{ "SITE", ANY, ARG_MAYBE, NULL },
-	{ "APPE", ANY, ARG_MAYBE, NULL },
+	{ "APPE", ANY, ARG_MAYBE, on_appe },
 	{ "STOU", ANY, ARG_MAYBE, NULL },
 	{ "RNFR", ANY, ARG_MAYBE, NULL },
 	{ "RNTO", ANY, ARG_MAYBE, NULL },
@@ -161,7 +161,7 @@ wish_clear(struct ftp_wish *w)
 {
 	w->want = FTP_NOTHING;
 	w->listing = LISTING_LONG;
-	w->extended = w->ascii = false;
+	w->extended = w->ascii = w->append = false;
 	w->rest = w->announced = 0;
 	w->facts = 0;
 	w->path[0] = w->prefix[0] = '\0';

@@ -32,6 +32,7 @@ enum ftp_want {
 	FTP_SEND,  /* path from offset rest */
 	FTP_LIST,  /* path in the form `listing` */
 	FTP_STORE, /* into the drop box under the wish name */
+	FTP_HAVE,  /* how much of an upload with a ticket is in the drop box */
 	FTP_ABORT, /* close the passive listener; nothing runs (see ftp_session_is_abort) */
 	FTP_CLOSE,
 };
@@ -42,6 +43,7 @@ struct ftp_wish {
 	enum ftp_want want;
 	enum ftp_listing listing;
 	bool extended, ascii;
+	bool append; /* FTP_STORE: go on where FTP_HAVE said, instead of at rest */
 	uint64_t rest;
 	uint64_t announced; /* FTP_STORE: a shorter upload is cut; 0: nothing was said */
 	uint8_t facts;
@@ -65,6 +67,7 @@ enum ftp_outcome_kind {
 	FTP_DISK,	  /* our disk failed */
 	FTP_QUOTA,	  /* drop box: this sender may not store now */
 	FTP_FULL,	  /* drop box: the file or the space is too large */
+	FTP_WRONG,	  /* drop box: not the content of which the ticket speaks */
 	FTP_BUSY,	  /* out of memory or descriptors: try later */
 };
 

@@ -238,6 +238,10 @@ upload_refusal(enum err e)
 	case ERR_TOOBIG:
 	case ERR_NOSPACE:
 		return FTP_FULL;
+	case ERR_INVAL:
+		return FTP_BAD_REST;
+	case ERR_CANCELED:
+		return FTP_BROKEN;
 	default:
 		return FTP_DISK;
 	}
@@ -252,7 +256,7 @@ upload_opened(void *ctx, enum err e)
 	ftp_conn_enter(c);
 	c->upload = NULL;
 	if (e == OK && c->data != NULL && !c->abort_wanted) {
-		ftp_data_receive(c->data, u, c->announced, on_data, c);
+		ftp_data_receive(c->data, u, on_data, c);
 	} else {
 		upload_drop(u);
 		fail(c, c->abort_wanted ? FTP_ABORTED
@@ -265,15 +269,39 @@ upload_opened(void *ctx, enum err e)
 static void
 store(struct ftp_conn *c, const struct ftp_wish *w)
 {
+	struct upload_order o = { .peer = &c->peer,
+		.name = path_base(w->path),
+		.announced = w->announced,
+		.rest = w->rest,
+		.append = w->append };
 	enum err e = ERR_DENIED;
 
 	c->abort_wanted = false;
-	c->announced = w->announced;
 	if (c->server->box != NULL)
-		e = upload_begin(
-		    &c->upload, c->server->box, &c->peer, path_base(w->path), upload_opened, c);
+		e = upload_begin(&c->upload, c->server->box, &o, upload_opened, c);
 	if (e != OK)
 		fail(c, upload_refusal(e));
+}
+
+static void
+have_asked(void *ctx, enum err e)
+{
+	struct ftp_conn *c = ctx;
+	struct ftp_outcome o = { .kind = e == OK ? FTP_DONE : FTP_ABSENT };
+
+	ftp_conn_enter(c);
+	o.size = upload_have(c->upload);
+	c->upload = NULL;
+	ftp_conn_outcome(c, &o);
+	ftp_conn_leave(c);
+}
+
+static void
+ask_have(struct ftp_conn *c, const struct ftp_wish *w)
+{
+	if (c->server->box == NULL ||
+	    upload_ask(&c->upload, c->server->box, path_base(w->path), have_asked, c) != OK)
+		outcome_of(c, FTP_ABSENT);
 }
 
 void
@@ -298,6 +326,8 @@ ftp_wish_carry_out(struct ftp_conn *c, const struct ftp_wish *w)
 		drop_data(c);
 	else if (w->want == FTP_STORE)
 		store(c, w);
+	else if (w->want == FTP_HAVE)
+		ask_have(c, w);
 	else
 		ask_disk(c, w);
 }

@@ -105,6 +105,9 @@ ftp_play_wish(struct ftp_play *p, const struct ftp_wish *w, struct buf *out)
 		if (!ftp_play_is(w, "a.txt") && !ftp_play_is(w, "d/b"))
 			o.kind = FTP_ABSENT;
 		break;
+	case FTP_HAVE:
+		o.size = 7;
+		break;
 	case FTP_LIST:
 		o.text = " a.txt\r\n";
 		if (w->listing == LISTING_STAT)
@@ -121,7 +124,7 @@ static inline void
 ftp_play_line(struct ftp_play *p, const char *line, size_t n, bool too_long)
 {
 	static const char *const names[] = { "NOTHING", "PASSIVE", "FOLDER", "SIZE", "TIME",
-		"FACTS", "SEND", "LIST", "STORE", "ABORT", "CLOSE" };
+		"FACTS", "SEND", "LIST", "STORE", "HAVE", "ABORT", "CLOSE" };
 	struct ftp_wish w = { .want = FTP_NOTHING };
 	struct buf out;
 
@@ -135,8 +138,14 @@ ftp_play_line(struct ftp_play *p, const char *line, size_t n, bool too_long)
 	if (w.want == FTP_ABORT)
 		p->listening = false;
 	if (w.want != FTP_NOTHING && w.want < FTP_ABORT) {
-		if (buf_printf(&p->transcript, "<%s %s>\n", names[w.want],
-			w.want == FTP_PASSIVE ? "" : w.path) != OK)
+		enum err e = buf_printf(
+		    &p->transcript, "<%s %s", names[w.want], w.want == FTP_PASSIVE ? "" : w.path);
+
+		if (e == OK && w.want == FTP_STORE && w.append)
+			e = buf_puts(&p->transcript, " append");
+		else if (e == OK && w.want == FTP_STORE && w.rest > 0)
+			e = buf_printf(&p->transcript, " %llu", (unsigned long long)w.rest);
+		if (e != OK || buf_puts(&p->transcript, ">\n") != OK)
 			abort();
 		ftp_play_wish(p, &w, &out);
 	}

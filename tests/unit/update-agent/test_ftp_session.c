@@ -18,6 +18,10 @@ struct golden {
 #define PASV_OUT "<PASSIVE >\n227 Passive mode (127,0,0,1,19,136).\r\n"
 #define MOVED "150 Data connection is open.\r\n226 Transfer complete.\r\n"
 
+#define TICKET                                                                                     \
+	"00112233445566778899aabbccddeeff"                                                         \
+	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const struct golden table[] = {
 	{ "login", false, false, LOGIN, IN },
 	{ "login as ftp, lower case, bare LF", false, false, "user FTP\npass\n", IN },
@@ -151,8 +155,23 @@ static const struct golden table[] = {
 	    IN PASV_OUT "<STORE incoming/x>\n" MOVED
 			"553 Uploads go to /incoming/ only.\r\n553 Uploads go to /incoming/ "
 			"only.\r\n553 Uploads go to /incoming/ only.\r\n"
-			"553 Uploads go to /incoming/ only.\r\n350 Restarting at 1.\r\n554 An "
-			"upload cannot be resumed.\r\n" },
+			"553 Uploads go to /incoming/ only.\r\n350 Restarting at 1.\r\n554 "
+			"Only an upload with a ticket goes on.\r\n" },
+	{ "a ticket", false, true,
+	    LOGIN "APPE /incoming/" TICKET "-x\r\nTYPE I\r\nSIZE incoming/" TICKET
+		  "-x\r\nPASV\r\nREST 7\r\nSTOR incoming/" TICKET "-x\r\nMDTM incoming/" TICKET
+		  "-x\r\nSIZE incoming/" TICKET "\r\nSIZE incoming/" TICKET
+		  "-\r\nSIZE incoming/0" TICKET "-x\r\nSIZE " TICKET
+		  "-x\r\nAPPE incoming/x\r\nAPPE " TICKET "-x\r\nAPPE\r\n",
+	    IN "<STORE incoming/" TICKET "-x append>\n425 Use EPSV or PASV first.\r\n200 Type is "
+	       "image.\r\n<HAVE incoming/" TICKET "-x>\n213 7\r\n" PASV_OUT
+	       "350 Restarting at 7.\r\n<STORE incoming/" TICKET "-x 7>\n" MOVED GONE GONE GONE GONE
+	       "<SIZE " TICKET "-x>\n" GONE
+	       "502 APPE is not offered here.\r\n502 APPE is not offered "
+	       "here.\r\n502 APPE is not offered here.\r\n" },
+	{ "a ticket without a drop box", false, false,
+	    LOGIN "TYPE I\r\nSIZE incoming/" TICKET "-x\r\nAPPE incoming/" TICKET "-x\r\n",
+	    IN "200 Type is image.\r\n" GONE "502 APPE is not offered here.\r\n" },
 	{ "drop box is blind", false, true,
 	    LOGIN "TYPE I\r\nCWD incoming\r\nPWD\r\nPASV\r\nSTOR y\r\nPASV\r\nRETR y\r\nSIZE "
 		  "y\r\nMDTM y\r\nMLST y\r\nMLST\r\nLIST\r\nLIST y\r\nCWD y\r\n",
@@ -169,7 +188,7 @@ static const struct golden table[] = {
 	       " USER PASS ACCT QUIT NOOP SYST FEAT HELP\r\n OPTS TYPE MODE STRU ALLO PASV EPSV "
 	       "REST\r\n"
 	       " RETR STOR ABOR LIST NLST MLSD MLST STAT\r\n SIZE MDTM CWD  XCWD CDUP XCUP PWD  "
-	       "XPWD\r\n"
+	       "XPWD\r\n APPE\r\n"
 	       "214 Files are read only; folder incoming may take uploads.\r\n" },
 };
 
