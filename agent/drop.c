@@ -6,21 +6,25 @@
 #include "base/text.h"
 #include "fetch_job.h"
 #include "identity.h"
-#include "net/pki.h"
 #include "os/file.h"
 #include "os/rand.h"
 #include "policies.h"
 #include "proto/dropped.h"
+#include "proto/ticket.h"
 #include "proto/upload.h"
+#include "update/hash_file.h"
 #include "update_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TRIES_MAX 11u /* with the pauses about half an hour, half of what a collect task may take  \
-		       */
+#define TRIES_MAX                                                                                  \
+	11u /* with the pauses about half an hour, half of what a collect task may take            \
+	     */
 #define FIRST_PAUSE_MS 1000u
 #define MAX_PAUSE_MS 900000u
 
@@ -28,7 +32,8 @@ struct drop {
 	struct agent *agent;
 	struct dropped head;
 	char dir[4200], path[4300], sealed[4300];
-	struct buf cert, key; /* the worker's own copies: a renewal may come meanwhile */
+	char name[TICKET_TEXT + 60]; /* what the box is to call it */
+	struct buf cert, key;	     /* the worker's own copies: a renewal may come meanwhile */
 	struct fetch_job *job;
 	uv_work_t work;
 	uv_timer_t timer;
@@ -107,15 +112,13 @@ send_sealed(struct drop *d)
 	static const struct fetch_handlers handlers = { NULL, sent };
 	struct agent *a = d->agent;
 	struct source list[LIMIT_SOURCES];
-	char name[120];
-	struct fetch_send s = { .file = d->sealed, .name = name, .sources = list };
+	struct fetch_send s = { .file = d->sealed, .name = d->name, .sources = list };
 	struct fault f = { 0 };
 	size_t all = agent_sources(a, list, LIMIT_SOURCES, false);
 
 	for (size_t i = 0; i < all; i++)
 		if (list[i].ftp != 0)
 			list[s.n_sources++] = list[i];
-	(void)snprintf(name, sizeof name, "%.23s.%s", d->head.task, d->head.name);
 	s.proxy = a->conf->proxy;
 	s.rate_limit = policy_size(policies_effective(a->policies), "update.rate_limit");
 	if (s.n_sources == 0)
@@ -124,36 +127,90 @@ send_sealed(struct drop *d)
 		again(d, fault_text(&f));
 }
 
+/* The head, then the bytes that it speaks of; a log may have grown meanwhile. */
+static enum err
+copy_behind(int in, int out, const struct buf *head, uint64_t size)
+{
+	char piece[65536];
+	uint64_t at = 0;
+	enum err e = file_write_all(out, head->data, head->len);
+
+	while (e == OK && at < size) {
+		size_t want = size - at < sizeof piece ? (size_t)(size - at) : sizeof piece;
+		ssize_t n = pread(in, piece, want, (off_t)at);
+
+		if (n <= 0)
+			return ERR_IO;
+		at += (uint64_t)n;
+		e = file_write_all(out, piece, (size_t)n);
+	}
+	return e == OK ? file_sync(out) : e;
+}
+
+static enum err
+write_sealed(const struct drop *d, int in, const struct buf *head)
+{
+	char part[4400];
+	int out;
+	enum err e;
+
+	(void)snprintf(part, sizeof part, "%s.part", d->sealed);
+	out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (out < 0)
+		return err_from_errno(errno);
+	e = copy_behind(in, out, head, d->head.size);
+	if (close(out) != 0 && e == OK)
+		e = ERR_IO;
+	if (e == OK && rename(part, d->sealed) != 0)
+		e = err_from_errno(errno);
+	if (e != OK)
+		(void)unlink(part);
+	return e;
+}
+
+/* Under the same name and with the same content it is the same upload, whenever it is sent. */
+static enum err
+name_sealed(struct drop *d)
+{
+	char secret[200], sha[HASH_SHA256_TEXT], plain[60];
+	int fd = open(d->sealed, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	enum err e = fd < 0 ? err_from_errno(errno) : hash_file(fd, 0, UINT64_MAX, sha, NULL);
+
+	if (fd >= 0)
+		(void)close(fd);
+	(void)snprintf(plain, sizeof plain, "%.23s.%s", d->head.task, d->head.name);
+	(void)snprintf(
+	    secret, sizeof secret, "collect %s %s %s", d->head.agent, d->head.task, d->head.name);
+	return e == OK ? ticket_name(d->name, sizeof d->name, secret, sha, plain) : e;
+}
+
 static void
 seal_work(uv_work_t *w)
 {
 	struct drop *d = w->data;
-	struct buf whole, out;
-	uint8_t sum[PKI_SHA256];
+	int in = open(d->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct buf head;
 	struct fault f = { 0 };
-	enum err e;
+	enum err e = in < 0 ? err_from_errno(errno) : OK;
 
-	buf_init(&whole, LIMIT_UPLOAD_BYTES);
-	buf_init(&out, LIMIT_UPLOAD_BYTES + DROPPED_HEAD_MAX);
-	e = file_read(d->path, &whole, &f);
-	if (e == ERR_NOTFOUND)
-		e = ERR_STATE;
-	if (e == OK) {
-		pki_sha256(sum, whole.data, whole.len);
-		text_hex(d->head.sha256, sum, sizeof sum);
-		d->head.size = whole.len;
-		e = dropped_seal(&out, &d->head, buf_text(&d->cert), buf_text(&d->key), &f);
-	}
+	buf_init(&head, DROPPED_HEAD_MAX);
 	if (e == OK)
-		e = buf_append(&out, whole.data, whole.len);
+		e = hash_file(in, 0, LIMIT_UPLOAD_BYTES + 1, d->head.sha256, &d->head.size);
+	if (e == OK && d->head.size > LIMIT_UPLOAD_BYTES)
+		e = ERR_TOOBIG;
+	if (e == OK)
+		e = dropped_seal(&head, &d->head, buf_text(&d->cert), buf_text(&d->key), &f);
 	if (e == OK)
 		e = file_make_dirs(d->dir, 0750, &f);
 	if (e == OK)
-		e = file_replace(d->sealed, out.data, out.len, 0640, &f);
-	d->err = e;
-	(void)snprintf(d->why, sizeof d->why, "%s", fault_text(&f));
-	buf_free(&whole);
-	buf_free(&out);
+		e = write_sealed(d, in, &head);
+	if (e == OK)
+		e = name_sealed(d);
+	if (in >= 0)
+		(void)close(in);
+	d->err = e == ERR_NOTFOUND ? ERR_STATE : e;
+	(void)snprintf(d->why, sizeof d->why, "%s", f.code == OK ? err_text(e) : fault_text(&f));
+	buf_free(&head);
 }
 
 static void

@@ -5,11 +5,14 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "fetch_job.h"
+#include "identity.h"
 #include "os/file.h"
 #include "os/rand.h"
 #include "policies.h"
 #include "proto/dropped.h"
+#include "proto/ticket.h"
 #include "report.h"
+#include "update/hash_file.h"
 #include "update_internal.h"
 #include "upload.h"
 
@@ -28,7 +31,7 @@
 #define UPLOAD_TRIES 4	 /* then the longer pauses are ours */
 #define REFUSED ".refused-"
 
-enum step { LOOK, TAKEN, SET_ASIDE };
+enum step { LOOK, NAME, TAKEN, SET_ASIDE };
 
 struct relay {
 	struct agent *agent;
@@ -38,7 +41,9 @@ struct relay {
 	uv_work_t work;
 	uv_timer_t timer;
 	char name[256], path[4400]; /* the file under way, "" = none */
-	enum err err;		    /* of the worker */
+	char ticketed[256];	    /* what the upstream's box hears it called */
+	char agent_id[64];
+	enum err err; /* of the worker */
 	uint64_t waiting_files, waiting_bytes;
 	struct upload *upload; /* one of the two while a file is under way */
 	struct fetch_job *job;
@@ -78,6 +83,23 @@ look_work(struct relay *r)
 		(void)closedir(d);
 }
 
+/* The name here is random and stays, so the upstream's box knows the file again after a kill of
+ * either side. */
+static void
+name_work(struct relay *r)
+{
+	char secret[400], sha[HASH_SHA256_TEXT], plain[128];
+	int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	r->err = fd < 0 ? err_from_errno(errno) : hash_file(fd, 0, UINT64_MAX, sha, NULL);
+	if (fd >= 0)
+		(void)close(fd);
+	(void)snprintf(secret, sizeof secret, "box %s %s", r->agent_id, r->name);
+	(void)snprintf(plain, sizeof plain, "%.127s", r->name);
+	if (r->err == OK)
+		r->err = ticket_name(r->ticketed, sizeof r->ticketed, secret, sha, plain);
+}
+
 static void
 leave_work(struct relay *r)
 {
@@ -100,6 +122,8 @@ run(uv_work_t *w)
 
 	if (r->step == LOOK)
 		look_work(r);
+	else if (r->step == NAME)
+		name_work(r);
 	else
 		leave_work(r);
 }
@@ -224,7 +248,7 @@ to_upstream(struct relay *r, struct fault *f)
 	static const struct fetch_handlers handlers = { NULL, dropped };
 	struct source list[LIMIT_SOURCES];
 	struct fetch_send s = {
-		.file = r->path, .name = r->name, .sources = list, .rate_limit = rate(r)
+		.file = r->path, .name = r->ticketed, .sources = list, .rate_limit = rate(r)
 	};
 	size_t all = agent_sources(r->agent, list, LIMIT_SOURCES, true);
 
@@ -243,7 +267,6 @@ send_it(struct relay *r)
 	struct fault f = { 0 };
 	enum err e;
 
-	(void)snprintf(r->path, sizeof r->path, "%s/%s", r->box, r->name);
 	e = r->agent->conf->dropbox_relay == RELAY_CONSOLE ? to_console(r) : to_upstream(r, &f);
 	if (e != OK)
 		later(r, f.code == OK ? err_text(e) : fault_text(&f));
@@ -262,8 +285,26 @@ looked(struct relay *r)
 		else
 			(void)uv_timer_start(&r->timer, on_timer, IDLE_MS, 0);
 	} else {
-		send_it(r);
+		(void)snprintf(r->path, sizeof r->path, "%s/%s", r->box, r->name);
+		if (r->agent->conf->dropbox_relay == RELAY_CONSOLE) {
+			send_it(r);
+			return;
+		}
+		(void)snprintf(r->agent_id, sizeof r->agent_id, "%s",
+		    r->agent->identity == NULL ? "" : identity_agent(r->agent->identity));
+		work(r, NAME);
 	}
+}
+
+static void
+named(struct relay *r)
+{
+	if (r->err == OK)
+		send_it(r);
+	else if (r->err == ERR_NOTFOUND)
+		look(r); /* somebody took it away meanwhile */
+	else
+		later(r, "the file in the drop box cannot be read");
 }
 
 static void
@@ -276,6 +317,8 @@ worked(uv_work_t *w, int status)
 		return;
 	if (r->step == LOOK) {
 		looked(r);
+	} else if (r->step == NAME) {
+		named(r);
 	} else if (r->err != OK) {
 		later(r, "the drop box cannot be written");
 	} else {

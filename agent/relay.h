@@ -1,7 +1,8 @@
 /* relay.h - carries what lies in this mirror's drop box upward, oldest first, one file at a time:
  * to the console over 2225 or into the upstream's drop box. A file leaves the box only after the
  * receiver has it on its disk, so nothing is lost by a kill; the receiver knows a file that comes
- * again by its name and hash. Owned by the role. Loop's thread. */
+ * again: the console by its name and hash, a box by its ticket. Owned by the role. Loop's thread.
+ */
 #ifndef ATALAIA_AGENT_RELAY_H
 #define ATALAIA_AGENT_RELAY_H
 

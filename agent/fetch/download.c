@@ -172,6 +172,16 @@ on_read(char *p, size_t size, size_t count, void *arg)
 	return (size_t)n;
 }
 
+/* libcurl has heard how much the server has. */
+static int
+on_seek(void *arg, curl_off_t offset, int origin)
+{
+	const struct slot *s = arg;
+
+	return lseek(s->item->fd, (off_t)offset, origin) >= 0 ? CURL_SEEKFUNC_OK
+							      : CURL_SEEKFUNC_FAIL;
+}
+
 /* Counts what passes on the connections: content, headers, FTP commands and replies. And when QUIT
  * is sent, the answer is not waited for: libcurl would block all transfers until it comes, a round
  * trip at best and CURLOPT_SERVER_RESPONSE_TIMEOUT at worst. */
@@ -225,12 +235,14 @@ set_options(struct slot *s, long reply_s)
 	SET(CURLOPT_FTP_FILEMETHOD, (long)CURLFTPMETHOD_NOCWD); /* no round trip a folder */
 	SET(CURLOPT_FTP_SKIP_PASV_IP, 1L); /* the address in a 227 is a stranger's word */
 	SET(CURLOPT_FORBID_REUSE, s->http ? 0L : 1L); /* agent/fetch/DESIGN.md, "FTP connections" */
-	SET(CURLOPT_RESUME_FROM_LARGE, (curl_off_t)it->offset);
+	SET(CURLOPT_RESUME_FROM_LARGE, it->resume ? -1 : (curl_off_t)it->offset);
 	if (it->upload) {
 		SET(CURLOPT_PREQUOTE, s->before);
 		SET(CURLOPT_UPLOAD, 1L);
 		SET(CURLOPT_READFUNCTION, on_read);
 		SET(CURLOPT_READDATA, s);
+		SET(CURLOPT_SEEKFUNCTION, on_seek);
+		SET(CURLOPT_SEEKDATA, s);
 		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)it->limit);
 	}
 #undef SET

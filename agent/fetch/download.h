@@ -34,6 +34,7 @@ struct download {
 	int fd; /* into this file at `offset`; it is cut there when the server cannot resume */
 	uint64_t offset; /* bytes that are there already */
 	bool upload;	 /* the other way: fd is read from its start, `limit` bytes, by FTP only */
+	bool resume;	 /* an upload: the server is asked how much it has, the rest is sent */
 	uint64_t limit;	 /* one byte more than this, offset included, ends it: ERR_TOOBIG */
 	/* answers */
 	enum err result;

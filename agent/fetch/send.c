@@ -1,6 +1,8 @@
-/* send.c - one file into a drop box. FTP cannot resume an upload whose name the server chose, so a
- * transfer that broke begins again; what the box has taken (226) is durable there. */
+/* send.c - one file into a drop box. With a ticket in its name a transfer that broke goes on where
+ * it ended; what the box has taken (226) is durable there. */
 #include "job.h"
+
+#include "proto/ticket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +28,9 @@ refuse(struct job *j, const struct fetch_source *s, const struct download *it)
 static enum err
 send_to(struct job *j, const struct fetch_source *s, int fd, uint64_t size)
 {
-	struct download it = { .fd = fd, .upload = true, .limit = size };
+	struct download it = {
+		.fd = fd, .upload = true, .limit = size, .resume = ticket_in_name(j->config->name)
+	};
 	struct report *r = j->report;
 	enum err e;
 

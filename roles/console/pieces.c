@@ -7,6 +7,7 @@
 #include "os/file.h"
 #include "proto/upload.h"
 #include "store.h"
+#include "update/hash_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,29 +35,12 @@ answer_have(struct call *call, int status, uint64_t have)
 	return e;
 }
 
-enum err
-pieces_hash(int fd, uint64_t from, char hex[HASH_SHA256_TEXT])
-{
-	uint8_t piece[65536], sum[HASH_SHA256_LEN];
-	struct hash h;
-	ssize_t n;
-
-	hash_init(&h, HASH_SHA256);
-	if (lseek(fd, (off_t)from, SEEK_SET) < 0)
-		return ERR_IO;
-	while ((n = read(fd, piece, sizeof(piece))) > 0)
-		hash_update(&h, piece, (size_t)n);
-	hash_final(&h, sum);
-	text_hex(hex, sum, sizeof(sum));
-	return n == 0 ? OK : ERR_IO;
-}
-
 /* All bytes are there: right, and it becomes the file; wrong, and it goes. */
 static enum err
 complete(struct call *call, const struct pieces *u, int fd, const char *part, const char *path)
 {
 	char hex[HASH_SHA256_TEXT];
-	enum err e = pieces_hash(fd, 0, hex);
+	enum err e = hash_file(fd, 0, UINT64_MAX, hex, NULL);
 
 	if (e != OK)
 		return e;

@@ -16,7 +16,5 @@ bool pieces_read_query(struct http_req *req, struct pieces *p);
  * the complete file now, whether it came with this piece or before. */
 MUST_CHECK enum err pieces_take(
     struct call *call, const struct pieces *p, const char *path, bool *whole);
-/* SHA-256 of what follows `from` in an open file. */
-MUST_CHECK enum err pieces_hash(int fd, uint64_t from, char hex[HASH_SHA256_TEXT]);
 
 #endif

@@ -2,10 +2,9 @@
 
 #include "base/inject.h"
 #include "base/limits.h"
-#include "base/text.h"
 #include "os/file.h"
 #include "proto/ticket.h"
-#include "update/hash.h"
+#include "update/hash_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,20 +116,10 @@ tickets_add(struct tickets *t, const char *ticket, uint64_t size)
 enum err
 tickets_check(int fd, const char *ticket)
 {
-	uint8_t piece[65536], sum[HASH_SHA256_LEN];
 	char hex[HASH_SHA256_TEXT];
-	struct hash h;
-	off_t at = 0;
-	ssize_t n;
+	enum err e = hash_file(fd, 0, UINT64_MAX, hex, NULL);
 
-	hash_init(&h, HASH_SHA256);
-	while ((n = pread(fd, piece, sizeof(piece), at)) > 0) {
-		hash_update(&h, piece, (size_t)n);
-		at += n;
-	}
-	hash_final(&h, sum);
-	if (n < 0)
-		return ERR_IO;
-	text_hex(hex, sum, sizeof(sum));
-	return memcmp(hex, ticket + TICKET_OWN, HASH_SHA256_TEXT - 1) == 0 ? OK : ERR_VERIFY;
+	if (e == OK && memcmp(hex, ticket + TICKET_OWN, HASH_SHA256_TEXT - 1) != 0)
+		e = ERR_VERIFY;
+	return e;
 }
