@@ -153,7 +153,7 @@ $(B)/tests/torture/%: tests/torture/%.c $(COMMON)
 $(B)/tests/torture/crashdisk: tests/torture/crashdisk.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) $(ALL_LDFLAGS) -o $@ $< -lfuse3
-$(B)/tests/torture/faultshim.so: tests/torture/faultshim.c
+$(B)/tests/torture/%.so: tests/torture/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -O1 -shared -fPIC -o $@ $< -ldl
 

@@ -153,6 +153,10 @@ file_replace_at(
 	enum err e;
 	int k;
 
+	if (inject("file.careless")) { /* a kill tears it: what the torture must see */
+		(void)unlinkat(dirfd, name, 0);
+		return write_new(dirfd, name, p, n, mode, f);
+	}
 	rand_bytes(&tag, sizeof tag);
 	k = snprintf(tmp, sizeof tmp, "%s.tmp-%08x", name, tag);
 	if (k < 0 || (size_t)k >= sizeof tmp)
@@ -281,7 +285,11 @@ file_unnamed(const char *dir, int *fd, struct fault *f)
 bool
 file_exists(const char *path)
 {
-	return access(path, F_OK) == 0;
+	if (access(path, F_OK) == 0)
+		return true;
+	/* A disk that cannot say is no absence: what is gone is made anew or swept away. */
+	return errno != ENOENT && errno != ENOTDIR && errno != EACCES && errno != ELOOP &&
+	       errno != ENAMETOOLONG;
 }
 
 enum err

@@ -29,6 +29,7 @@ MUST_CHECK enum err file_make_dirs(const char *path, unsigned mode, struct fault
 MUST_CHECK enum err file_remove_tree(int dirfd, const char *name, struct fault *f);
 /* A file without a name on the file system of dir: gone when *fd is closed, crash or not. */
 MUST_CHECK enum err file_unnamed(const char *dir, int *fd, struct fault *f);
+/* Also true when the disk fails to say: who then opens it learns why. */
 bool file_exists(const char *path);
 MUST_CHECK enum err file_size(const char *path, uint64_t *out);
 /* dir + '/' + name; ERR_TOOBIG when it does not fit in size. */

@@ -28,7 +28,10 @@ def copy(a, b):
 
 
 class Victim:
-    calls = None
+    change_only = kill_under = False           # nthcall.py
+    start_file = None
+    repeat = 1
+    only = ""                                  # of the calls those that name this
 
     def __init__(self, bin_dir, base):
         self.bin, self.base = bin_dir, base
@@ -39,6 +42,16 @@ class Victim:
 
     def prepare(self):
         copy(self.template, self.live)
+
+    def under(self):
+        return [self.live]
+
+    def run(self, wrap=(), env=None, seconds=60):
+        """One life of the program; its exit status."""
+        kw = {k: x() if callable(x) else x for k, x in self.kw.items()}
+        return subprocess.run([*map(str, wrap), *map(str, self.argv)], env={**os.environ, **(env or {})},
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=seconds,
+                              check=False, **kw).returncode
 
     def close(self):
         pass
@@ -158,25 +171,6 @@ class Publish(Victim):
         return "" if want <= have else "the new files are not published"
 
 
-class Careless(Publish):
-    """Publishes by copying over what is there, the timestamp first: the torture must see this one."""
-    name = "careless publish"
-
-    def make(self):
-        super().make()
-        self.prepare()
-        assert world.run(self.argv).returncode == 0
-        new = self.base / "new"
-        shutil.copytree(self.live / "out", new)
-        self.good = self.argv
-        meta = new / "signatures/metadata"
-        self.argv = ["sh", "-c", f"cp {meta}/timestamp.json {self.live}/out/signatures/metadata/ && "
-                     f"cp -r {new}/. {self.live}/out/"]
-
-    def check(self, status):
-        return self.verify()
-
-
 class Spool(Victim):
     name = "spool append and drain"
     more = ()
@@ -252,3 +246,50 @@ class Enrolment(Victim):
 
     def close(self):
         self.console.stop()
+
+
+WRITE_OVER = """
+import os, shutil, sys
+new, live, *names = sys.argv[1:]
+for name in names:
+    a, b = os.path.join(new, name), os.path.join(live, name)
+    os.makedirs(os.path.dirname(b), exist_ok=True)
+    if os.path.isdir(a):
+        shutil.copytree(a, b, dirs_exist_ok=True)
+    else:
+        shutil.copyfile(a, b)
+"""
+
+
+def careless(cls, *names):
+    """The same victim, done by a program that copies over what is there, in the worst order and without a second
+    name: the sweep must find it broken."""
+    class Careless(cls):
+        name = f"careless {cls.name}"
+        kill_under = change_only = True
+
+        def make(self):
+            super().make()
+            self.prepare()
+            assert self.run() == 0, "the careful one failed"
+            new = self.base / "new"
+            subprocess.run(["cp", "-a", self.live, new], check=True)
+            self.good = self.argv
+            self.bad = [sys.executable, "-S", "-c", WRITE_OVER, new, self.live, *names]
+            self.argv = self.bad
+
+        def check(self, status):
+            self.argv = self.good
+            try:
+                return super().check(status)
+            finally:
+                self.argv = self.bad
+
+    return Careless
+
+
+CARELESS = [careless(SetUpdate, "sets/2"),
+            careless(MirrorSync, "root/signatures/metadata/timestamp.json", "root/signatures"),
+            careless(Publish, "out/signatures/metadata/timestamp.json", "out/signatures"),
+            careless(Enrolment, "state/identity/identity.json", "state/identity"),
+            CarelessSpool]

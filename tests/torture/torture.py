@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""torture.py BIN: every victim through kill -9, ENOSPC and EIO at its system calls, failing allocations, and
-power cuts. Each sweep ends with a line "N points, 0 broken"; the careless variants must be seen broken."""
+"""torture.py BIN: every victim through kill -9, ENOSPC, EIO and EINTR at its system calls, failing allocations,
+and power cuts. Each sweep ends with a line "N points, 0 broken"; the careless variants must be seen broken."""
 import os
 import pathlib
 import shutil
@@ -15,15 +15,19 @@ BIN = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/release")
 os.environ["ATALAIA_BIN"] = str(BIN)
 os.environ.setdefault("ATALAIA_LOG", "error")
 
+import nthcall  # noqa: E402
 import powercut  # noqa: E402
-import sweep  # noqa: E402
+import rolevictim  # noqa: E402
 import victims  # noqa: E402
 
 STEP = int(os.environ.get("STEP", "0"))            # 0: about POINTS of each sweep
-POINTS = int(os.environ.get("POINTS", "24"))
+POINTS = int(os.environ.get("POINTS", "16"))
 SHIM = BIN / "tests/torture/faultshim.so"
-SYSTEM_CALLS = [victims.SetUpdate, victims.MirrorSync, victims.Publish, victims.Enrolment, victims.Spool]
-CARELESS = [victims.Careless, victims.CarelessSpool]
+ALLOC = BIN / "tests/torture/allocshim.so"
+NTHCALL = BIN / "tests/torture/nthcall"
+SYSTEM_CALLS = [victims.SetUpdate, victims.MirrorSync, victims.Publish, victims.Enrolment, victims.Spool,
+                rolevictim.RoleSwitch]
+CUT = (victims.SetUpdate, victims.MirrorSync, victims.Publish, victims.Spool)
 
 
 def thin(items):
@@ -31,45 +35,40 @@ def thin(items):
 
 
 def by_system_call(v, how):
-    v.prepare()
-    pairs = thin(sweep.points(v.argv, None if how == "kill" else sweep.FILE_CALLS,
-                              how != "kill", **v.kw))
-    broken = []
-    for point in pairs:
-        for _ in range(3):
+    calls = nthcall.points(NTHCALL, v, how)
+    tried, broken = 0, []
+    for n in thin([i + 1 for i, call in enumerate(calls) if v.only in call]):
+        for _ in range(v.repeat):
             v.prepare()
-            status = sweep.run_at(v.argv, point, how, **v.kw)
-            # Threads change the order of calls: libuv aborts when its event descriptor was hit instead.
-            if status != -6 or how == "kill":
-                break
-        complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
-        if complaint:
-            broken.append(f"{how} at {point[0]} #{point[1]}: {complaint}")
-    return len(pairs), broken
-
-
-def run_shimmed(v, fault, count=None):
-    env = {**os.environ, "LD_PRELOAD": str(SHIM), "FAULT": fault, **({"FAULT_COUNT": str(count)} if count else {})}
-    kw = {k: x() if callable(x) else x for k, x in v.kw.items()}
-    return subprocess.run(list(map(str, v.argv)), env=env, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, timeout=120, **kw).returncode
+            status, hit = nthcall.run_at(NTHCALL, v, how, n)
+            if not hit:                            # this life had fewer calls than the counted one
+                continue
+            tried += 1
+            complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
+            if complaint:
+                broken.append(f"{how} at call {n}, {hit}: {complaint}")
+    return tried, broken
 
 
 def by_allocation(v, _):
-    """The n-th allocation fails: no crash, nothing torn. Fetch has its own in test_fetch_crash.py."""
+    """One allocation fails, and one and every later: no crash, no false success, nothing torn."""
+    def run(env):
+        return v.run(env={"LD_PRELOAD": str(ALLOC), "MALLOC_PERTURB_": "173", **env,
+                          **({"ALLOC_START": str(v.start_file)} if v.start_file else {})})
     v.prepare()
-    count = v.base / "count"
-    run_shimmed(v, "malloc:0", count)
-    totals = dict(x.split("=") for x in count.read_text().splitlines()[-1].split())
-    count.unlink()
-    tried = thin([(k, n) for k in ("malloc", "calloc", "realloc") for n in range(1, int(totals[k]) + 1)])
-    broken = []
-    for kind, n in tried:
+    paths = v.base / "paths"
+    paths.touch()
+    paths.chmod(0o666)
+    run({"ALLOC_PATHS": str(paths)})
+    numbers = [int(x) for x in paths.read_text().split()]
+    tried, broken = thin(sorted(numbers[1:])), []
+    for i, n in enumerate(tried):
         v.prepare()
-        status = run_shimmed(v, f"{kind}:{n}")
+        later = {"ALLOC_LATER": "1"} if i % 4 == 3 else {}
+        status = run({"ALLOC_AT": str(n), **later})
         complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
         if complaint:
-            broken.append(f"{kind} {n}: {complaint}")
+            broken.append(f"allocation {n}{' and later' if later else ''}: {complaint}")
     return len(tried), broken
 
 
@@ -84,17 +83,18 @@ def plan():
     for make in SYSTEM_CALLS:
         for how in ("kill", "ENOSPC", "EIO", "EINTR"):
             yield make, how, by_system_call, False
-    for make in CARELESS:
+    for make in (*victims.CARELESS, rolevictim.CarelessRole):
         yield make, "kill", by_system_call, True
-    for make in (victims.Publish, victims.Enrolment, victims.Spool):
+    for make in SYSTEM_CALLS:
         yield make, "allocation", by_allocation, False
     why = powercut.why_not()
     if why:
         print(f"torture: power cuts skipped: {why}", flush=True)
         return
-    for make in (victims.SetUpdate, victims.MirrorSync, victims.Publish, victims.Spool):
+    for make in CUT:
         yield make, "power cut", by_power_cut, False
-    yield victims.Spool, "lie", by_power_cut, True
+    for make in CUT:
+        yield make, "lie", by_power_cut, True
 
 
 def one(make, how, function, must_break):

@@ -106,6 +106,7 @@ a_look_sees_version_and_memory(void **state)
 	until_event(&w, "engine.version");
 	until_event(&w, "engine.memory");
 	status = engine_status(w.e);
+	assert_non_null(json_get(json_get(status, "memory"), "used"));
 	assert_true(json_get(json_get(status, "memory"), "used")->valuedouble > 9e12);
 	cJSON_Delete(status);
 	for (unsigned i = 0; i < 20; i++)

@@ -70,6 +70,9 @@ reload(struct world *w, enum err want, const char *rule, const char *way, const 
 		print_message("reload: %s %s\n", w->out.rule, fault_text(&w->out.fault));
 	assert_int_equal(w->out.err, want);
 	assert_string_equal(w->out.rule, rule);
+	assert_non_null(cJSON_GetObjectItemCaseSensitive(m, "reload"));
+	assert_non_null(cJSON_GetObjectItemCaseSensitive(m, "kind"));
+	assert_non_null(cJSON_GetObjectItemCaseSensitive(m, "held"));
 	assert_string_equal(cJSON_GetObjectItemCaseSensitive(m, "reload")->valuestring, way);
 	assert_string_equal(cJSON_GetObjectItemCaseSensitive(m, "kind")->valuestring, kind);
 	assert_true(cJSON_GetObjectItemCaseSensitive(m, "held")->valuedouble > 4e6);

@@ -52,6 +52,7 @@ a_full_list_is_no_crash(void **state)
 	char *text = malloc(100000);
 	size_t n = 0;
 
+	assert_non_null(text);
 	for (unsigned i = 0; i < LIMIT_TAMPER_FACTS + 10; i++)
 		n += (size_t)snprintf(
 		    text + n, 100000 - n, "10.1.%u.%u mirror.example\n", i / 256, i % 256);
