@@ -1,13 +1,17 @@
 /* journal_sql.c - see journal_sql.h. */
 #include "journal_sql.h"
 
+#include "os/file.h"
 #include "store/sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct journal_db {
-	struct sql *db;
+	struct sql *db; /* NULL: could not be opened again */
+	char *path;
+	bool suspect; /* a commit failed: the next one begins with a connection of its own */
 };
 
 /* IF NOT EXISTS: journals of before counted no schema, and already have both tables. */
@@ -19,6 +23,7 @@ static const char schema[] =
     " step_no INTEGER NOT NULL, runs INTEGER NOT NULL, not_before INTEGER NOT NULL,"
     " expires INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,"
     " reported INTEGER NOT NULL);";
+static const char *const steps[] = { schema, NULL };
 
 #define COLUMNS                                                                                    \
 	"id,type,issuer,via,state,args,result,error,detail,step,step_no,runs,not_before,"          \
@@ -107,13 +112,14 @@ enum err
 journal_db_open(struct journal_db **out, const char *path, int64_t now, int64_t *created,
     enum err (*load)(void *ctx, struct journal_record *r), void *ctx, struct fault *f)
 {
-	static const char *const steps[] = { schema, NULL };
 	const struct sql_options o = { .steps = steps, .replace_damaged = true };
 	struct journal_db *d = calloc(1, sizeof *d);
 	enum err e;
 
-	if (d == NULL)
+	if (d == NULL || (d->path = strdup(path)) == NULL) {
+		free(d);
 		return fault_set(f, ERR_NOMEM, "memory ran out");
+	}
 	e = sql_open(&d->db, path, &o, f);
 	if (e == OK)
 		e = read_created(d, now, created, f);
@@ -133,12 +139,32 @@ journal_db_close(struct journal_db *d)
 	if (d == NULL)
 		return;
 	sql_close(d->db);
+	free(d->path);
 	free(d);
+}
+
+/* One error of a lock or a disk can leave a connection that fails for ever after ("locking
+ * protocol"): a new one does not. The file must be there; a new one would forget what was done. */
+static enum err
+reopen(struct journal_db *d, struct fault *f)
+{
+	const struct sql_options o = { .steps = steps };
+
+	sql_close(d->db);
+	d->db = NULL;
+	if (!file_exists(d->path))
+		return fault_set(f, ERR_IO, "%s is gone", d->path);
+	return sql_open(&d->db, d->path, &o, f);
 }
 
 enum err
 journal_db_begin(struct journal_db *d, struct fault *f)
 {
+	enum err e = d->suspect ? reopen(d, f) : OK;
+
+	if (e != OK)
+		return e;
+	d->suspect = false;
 	return sql_begin(d->db, f);
 }
 
@@ -178,5 +204,8 @@ journal_db_delete(struct journal_db *d, const char *id, struct fault *f)
 enum err
 journal_db_end(struct journal_db *d, enum err e, struct fault *f)
 {
-	return sql_end(d->db, e, f);
+	if (d->db != NULL)
+		e = sql_end(d->db, e, f);
+	d->suspect = d->suspect || e != OK;
+	return e;
 }

@@ -146,6 +146,26 @@ a_first_row_on_a_full_disk_is_refused(void **state)
 	assert_int_equal(last, OK);
 }
 
+/* After a failure the file is opened again, but one that is gone is not begun anew under a running
+ * agent: it would forget what was done. */
+static void
+a_file_that_was_taken_away_is_not_begun_anew(void **state)
+{
+	open_it();
+	assert_int_equal(setenv("ATALAIA_INJECT", "journal.commit", 1), 0);
+	journal_insert(j, record(1, TASK_ACCEPTED), done, NULL);
+	while (calls == 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	assert_int_equal(unsetenv("ATALAIA_INJECT"), 0);
+	assert_int_equal(unlink(path), 0);
+	journal_insert(j, record(2, TASK_ACCEPTED), done, NULL);
+	while (calls == 1)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	assert_int_not_equal(last, OK);
+	assert_int_equal(access(path, F_OK), -1);
+	close_it();
+}
+
 static void
 a_damaged_file_is_set_aside_and_time_begins_anew(void **state)
 {
@@ -195,6 +215,8 @@ main(void)
 		    only_reported_and_expired_ends_are_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_first_row_on_a_full_disk_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_file_that_was_taken_away_is_not_begun_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_damaged_file_is_set_aside_and_time_begins_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(
