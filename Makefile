@@ -74,7 +74,7 @@ help:
 	@echo 'make analyze    the same and clang'\''s path-sensitive analysis, minutes'
 	@echo 'make sanitize   unit and corpus tests under ASan+UBSan and TSan, a sample of programs under ASan'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
-	@echo 'make torture    kill, disk-full and allocation-failure sweeps'
+	@echo 'make torture    kill, failing disk and memory, power cuts at sampled points (STEP=1: at each; ONLY=word)'
 	@echo 'make bench      every benchmark beside real peers, as build/bench/page.md (root; BENCH_ARGS=--quick: minutes)'
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make bench-day  what a day costs the line of a branch, as a share of a 200 MB set'

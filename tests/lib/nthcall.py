@@ -4,6 +4,7 @@ A victim runs one life under a wrapper: run(wrap) returns the exit status. It sa
 (under, for failing calls) and whether kills are tried at calls that change something only (change_only)."""
 import os
 import pathlib
+import subprocess
 import tempfile
 
 from world import wait_for
@@ -49,10 +50,14 @@ def points(tool, v, how):
 
 
 def run_at(tool, v, how, n):
-    """(exit status, what was hit or "" when the run did not come so far)"""
+    """(exit status or why it hung, what was hit or "" when the run did not come so far)"""
     log = Log()
     try:
-        status = v.run(wrap(tool, v, how, f"{n}:{how}", log))
+        try:
+            status = v.run(wrap(tool, v, how, f"{n}:{how}", log))
+        except (AssertionError, subprocess.TimeoutExpired) as e:
+            status = f"it hangs: {e}"[:400]
+            v.end()
         hit = log.lines()
         return status, " ".join(hit[0][1:]) if hit else ""
     finally:

@@ -5,7 +5,7 @@ import sqlite3
 
 import fleet as fleets
 import victims
-from world import Proc, wait_for
+from world import Proc, free_port, wait_for
 
 ADDRESSES = ("127.0.91.1", "127.0.91.2", "127.0.91.3")
 
@@ -13,24 +13,29 @@ ADDRESSES = ("127.0.91.1", "127.0.91.2", "127.0.91.3")
 class RoleSwitch(victims.Victim):
     """Each life: start the agent, send role.set with a wish of its own, wait for the end of the task or the agent."""
     name = "role switch and task journal"
-    change_only = kill_under = True
+    kill_under = True
     repeat = 2                                  # each call while switching on and while switching off
     inject = ""
 
     def make(self):
         self.base.chmod(0o755)
         self.start_file = self.base / "begin"
+        debug = self.bin.parent / "debug" if self.bin.name == "release" else self.bin
         (self.base / "fleet").mkdir(mode=0o755)
-        self.fleet = f = fleets.Fleet(self.bin.parent / "debug", self.base / "fleet", addresses=ADDRESSES, lines=300)
+        self.fleet = f = fleets.Fleet(debug, self.base / "fleet", addresses=ADDRESSES, lines=300)
         self.host = f.server
         f.make_feed()
         f.publish()
-        f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=22890)
-        f.configure_agent(self.host, 22891, more="retry=1h", role=f"""[update-agent]
+        f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=free_port())
+        f.configure_agent(self.host, free_port(), more="retry=1h", role=f"""[update-agent]
 enabled=yes
 mode=origin
 root={f.publish_root}
 listen={ADDRESSES[0]}
+[spool]
+quota_detection=1M
+quota_task=1M
+quota_telemetry=1M
 """)
         f.enroll(self.host)
         self.state = self.host.dir / "state"
@@ -83,9 +88,15 @@ listen={ADDRESSES[0]}
         def over():
             self.refused = json.loads(self.fleet.console_run("task", "show", self.task, "--json").stdout)[
                 "agents"][0]["state"] == "failed" and not self.local()
+            if not self.local():
+                self.forget_offer()
             return agent.poll() is not None or self.ended() or self.refused
-        wait_for(over, 30, "the end of the task or of the agent")
-        self.start_file.unlink()
+        try:
+            wait_for(over, 40, "the end of the task or of the agent")
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {self.local()} {self.agent.err[-3:]}") from e
+        finally:
+            self.start_file.unlink()
         self.before = {} if agent.poll() is not None else self.local()
         if agent.poll() is None:
             try:
@@ -146,6 +157,10 @@ listen={ADDRESSES[0]}
             wait_for(lambda: self.serves() == self.wish()["on"], 20, "the role as its file says")
         return ""
 
+    def end(self):
+        self.agent.process.kill()
+        self.agent.process.wait()
+
     def forget_offer(self):
         """An offer whose answer was lost comes again after a while; the torture has no time."""
         db = sqlite3.connect(self.host.dir / "console/console.db", timeout=10)
@@ -154,7 +169,8 @@ listen={ADDRESSES[0]}
         db.close()
 
     def close(self):
-        self.fleet.stop()
+        if hasattr(self, "fleet"):
+            self.fleet.stop()
 
 
 class CarelessRole(RoleSwitch):

@@ -28,7 +28,8 @@ def copy(a, b):
 
 
 class Victim:
-    change_only = kill_under = False           # nthcall.py
+    change_only = True                         # nthcall.py
+    kill_under = False
     start_file = None
     repeat = 1
     only = ""                                  # of the calls those that name this
@@ -55,6 +56,9 @@ class Victim:
 
     def close(self):
         pass
+
+    def end(self):
+        """After a life that hung."""
 
     def status_ok(self, status):
         """False success is looked for by check; a crash is never right (137 and -9: we killed it)."""
@@ -85,7 +89,8 @@ class _Fetch(Victim):
         return r
 
     def close(self):
-        self.server.__exit__(None, None, None)
+        if hasattr(self, "server"):
+            self.server.__exit__(None, None, None)
 
 
 class SetUpdate(_Fetch):
@@ -245,7 +250,8 @@ class Enrolment(Victim):
         return "" if not before or before == after else "the identity changed"
 
     def close(self):
-        self.console.stop()
+        if hasattr(self, "console"):
+            self.console.stop()
 
 
 WRITE_OVER = """
@@ -266,7 +272,7 @@ def careless(cls, *names):
     name: the sweep must find it broken."""
     class Careless(cls):
         name = f"careless {cls.name}"
-        kill_under = change_only = True
+        kill_under = True
 
         def make(self):
             super().make()

@@ -44,7 +44,10 @@ def by_system_call(v, how):
             if not hit:                            # this life had fewer calls than the counted one
                 continue
             tried += 1
-            complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
+            if isinstance(status, str):
+                complaint = status
+            else:
+                complaint = v.check(status) if v.status_ok(status) else f"it crashed: {status}"
             if complaint:
                 broken.append(f"{how} at call {n}, {hit}: {complaint}")
     return tried, broken
@@ -101,7 +104,8 @@ def one(make, how, function, must_break):
     base = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-torture-"))
     began, v = time.monotonic(), None
     try:
-        v = make(BIN, base)
+        v = make.__new__(make)                     # what a failing make() has started is ended too
+        v.__init__(BIN, base)
         tried, broken = function(v, how)
     finally:
         if v is not None:
