@@ -29,5 +29,23 @@ for program in agent:sbin/atalaia-agent agent:bin/atalaia update-agent:sbin/atal
     console:sbin/atalaia-console repo:bin/atalaia-repo; do
     "$out/tree-${program%%:*}/usr/${program#*:}" --help >/dev/null
 done
+
+# Installed by rpm itself into a root of its own, without scripts (there is no shell in it) and without the
+# dependencies that only a distribution of RPMs provides: files, owners and modes are as rpm makes them.
+root=$out/root
+rm -rf "$root"
+mkdir "$root"
+rpm --root "$root" --initdb
+rpm --root "$root" -i --nodeps --noscripts --nosignature "$out"/RPMS/*/atalaia-*-"$version"-1.*.rpm 2>"$out/install.log" || {
+    cat "$out/install.log"
+    exit 1
+}
+[ "$(rpm --root "$root" -qa | grep -c '^atalaia-')" -ge 4 ]
+for program in sbin/atalaia-agent bin/atalaia sbin/atalaia-update-agent sbin/atalaia-console bin/atalaia-repo; do
+    "$root/usr/$program" --version | grep -q " $version\$"
+done
+[ -z "$(rpm --root "$root" -V --nodeps --nouser --nogroup atalaia-agent atalaia-update-agent atalaia-console atalaia-repo)" ]
+rpm --root "$root" -e --nodeps --noscripts atalaia-repo
+[ ! -e "$root/usr/bin/atalaia-repo" ]
 ls -l "$out"/RPMS/*/*.rpm
 echo 'rpm: built, and each package holds what the Debian package holds'

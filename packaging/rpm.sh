@@ -22,8 +22,7 @@ moves=$(cat "$top"/packaging/debian/*.install | awk '$2 != "" && $1 !~ /\.servic
     n = split($1, a, "/"); printf "mkdir -p %%{buildroot}/%s; mv %%{buildroot}/%s %%{buildroot}/%s/%s\n", $2, $1, $2, a[n] }')
 awk -v moves="$moves" '/^gzip -9n/ { print; print moves; next } { print }' "$out/SPECS/atalaia.spec" >"$out/SPECS/full" &&
     mv "$out/SPECS/full" "$out/SPECS/atalaia.spec"
-make -s -C "$top" web
-rpmbuild -bb --nodeps --define "atalaia_web $top/build/web" --define "_topdir $out" --define "atalaia_version $version" --define "atalaia_web $top/build/web" "$out/SPECS/atalaia.spec" \
+rpmbuild -bb --nodeps --define "_topdir $out" --define "atalaia_version $version" --define "atalaia_web $top/build/web" "$out/SPECS/atalaia.spec" \
     >"$out/build.log" 2>&1 || {
     tail -40 "$out/build.log"
     exit 1
