@@ -6,8 +6,12 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
@@ -17,10 +21,13 @@
 #define RATE_WINDOW_MS 10000
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
+/* What the journal makes of its PRIORITY field: sd-daemon(3). */
+static const char *const level_prefixes[] = { "<3>", "<4>", "<6>", "<7>" };
 
 static struct {
 	const char *program;
 	enum log_level level;
+	bool journal; /* standard error goes to systemd's journal */
 	struct {
 		char name[32];
 		enum log_level level;
@@ -64,11 +71,26 @@ parse_item(const char *p, size_t n)
 	return parse_level(eq + 1, n - name - 1, &logger.module[logger.modules++].level);
 }
 
+/* The journal names the socket that it gave us by device and inode (systemd.exec(5)). */
+static bool
+is_journal(void)
+{
+	const char *said = getenv("JOURNAL_STREAM");
+	char text[64];
+	struct stat st;
+
+	if (said == NULL || fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	(void)snprintf(text, sizeof text, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(said, text) == 0;
+}
+
 enum err
 log_init(const char *program, const char *spec)
 {
 	logger.program = program;
 	logger.level = LOG_INFO;
+	logger.journal = is_journal();
 	logger.modules = 0;
 	while (*spec != '\0') {
 		size_t n = strcspn(spec, ",");
@@ -155,8 +177,9 @@ log_write(enum log_level level, const char *event, const char *fmt, ...)
 	}
 	(void)pthread_mutex_unlock(&logger.lock);
 	clock_format(when, clock_wall_ms());
-	k = snprintf(line, sizeof line, "time=%s level=%s program=%s event=%s ", when,
-	    level_names[level], logger.program, event);
+	k = snprintf(line, sizeof line, "%stime=%s level=%s program=%s event=%s ",
+	    logger.journal ? level_prefixes[level] : "", when, level_names[level], logger.program,
+	    event);
 	n = k > 0 ? (size_t)k : 0;
 	if (dropped > 0) {
 		k = snprintf(line + n, sizeof line - n, "suppressed=%u ", dropped);

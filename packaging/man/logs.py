@@ -102,7 +102,9 @@ and its like:
 .B info,update=debug
 shows more of the events that begin with \\(lqupdate\\(rq.
 .PP
-In the journal:
+In the journal, where the level is the field PRIORITY too (3, 4, 6, 7), so that
+.B journalctl \\-p warning
+finds what needs a look:
 .B journalctl \\-u atalaia\\-agent \\-o cat | grep event=update.run
 .SH FIELDS
 The same word means the same in every event.

@@ -38,6 +38,28 @@ def test_the_page_is_what_the_sources_log():
     assert done.returncode == 0, done.stdout
 
 
+def test_the_journal_gets_priorities(tmp_path):
+    """Only where standard error is what systemd says it is."""
+    log, conf = tmp_path / "log", tmp_path / "conf"
+    conf.write_text(f"[agent]\nstate = {tmp_path}/state\nrun = {tmp_path}/run\nlibexec = {BIN}\ntask_port = 0\nevent_port = 0\n")
+    for name in ("state", "run"):
+        (tmp_path / name).mkdir()
+    for journal in (True, False):
+        with open(log, "wb") as out:
+            st = os.fstat(out.fileno())
+            p = subprocess.Popen([BIN / "atalaia-agent", "run", "--config", conf], stderr=out, stdout=subprocess.DEVNULL,
+                                 env=dict(os.environ, JOURNAL_STREAM=f"{st.st_dev}:{st.st_ino + (not journal)}"))
+            try:
+                wait_for(lambda: b"event=identity.none" in log.read_bytes(), 30, "a line")
+            finally:
+                p.terminate()
+                p.wait(30)
+        for line in log.read_text().splitlines():
+            level = re.search("level=([a-z]+)", line)[1]
+            want = {"error": "<3>", "warn": "<4>", "info": "<6>"}[level] if journal else ""
+            assert line.startswith(want + "time="), line
+
+
 def test_running_programs_log_what_the_page_says():
     known, events = documented()
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-log-"))
