@@ -397,7 +397,8 @@ def main():
     http = http_table(ours, nginx, tree, a.quick, say)
     targets = compare(ours, tree, ftp, nginx, run, root, a.quick, say)
     if a.json:
-        report = {"machine": machine, "quick": a.quick, "ftp": ftp, "http": http, "targets": targets}
+        report = {"machine": machine, "quick": a.quick, "ftp": ftp, "http": http, "targets": targets,
+                  "peers": peers.versions(scratch)}
         pathlib.Path(a.json).write_text(json.dumps(report, indent=1) + "\n")
     if a.out:
         pathlib.Path(a.out).write_text("\n".join(lines) + "\n")

@@ -33,6 +33,9 @@ def versions():
     shown = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\n", *PEERS],
                            capture_output=True, text=True).stdout
     rows = [line.split("|")[1:] for line in shown.splitlines() if line.startswith("ii")]
+    if (OUT / "mirror.json").exists():          # peers that were unpacked for it only
+        rows += json.loads((OUT / "mirror.json").read_text(encoding="utf-8")).get("peers", {}).items()
+    rows.sort()
     return "\n".join(f"| {name} | {version} |" for name, version in rows)
 
 
@@ -54,8 +57,9 @@ def plot(name, title, unit, rows):
 set output "{OUT / name}.svg"
 set title "{title}" noenhanced
 set xlabel "{unit}" noenhanced
-set xrange [0:*]
-set yrange [-0.6:{len(rows) - 0.4}] reverse
+set xrange [0:{1.15 * max(value for _, value in rows):g}]
+set format x "{"%.0s%c" if max(value for _, value in rows) >= 1000 else "%g"}"
+set yrange [{len(rows) - 0.4}:-0.6]
 set style fill solid 0.8 noborder
 set grid xtics
 unset key
@@ -63,7 +67,7 @@ $rows << EOD
 {data}EOD
 set ytics noenhanced
 plot $rows using ($2/2):0:($2/2):(0.35):ytic(1) with boxxyerror lc rgb "#2b6cb0", \\
-     $rows using 2:0:(sprintf(" %g", $2)) with labels left noenhanced
+     $rows using 2:0:(sprintf(" %.15g", $2)) with labels left offset 0.5,0 noenhanced
 """
     done = subprocess.run(["gnuplot"], input=script, text=True, capture_output=True)
     if done.returncode != 0:

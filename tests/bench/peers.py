@@ -31,6 +31,13 @@ def unpack(scratch):
     return tree
 
 
+def versions(scratch):
+    """{package: version} of what was unpacked: it is not installed, so dpkg knows nothing of it."""
+    shown = (subprocess.run(["dpkg-deb", "-W", deb], capture_output=True, text=True).stdout.split()
+             for deb in sorted((scratch / "debs").glob("*.deb")))
+    return {x[0]: x[1] for x in shown if len(x) == 2}
+
+
 given = set()
 
 
