@@ -16,8 +16,20 @@ cap_for(const struct httpd *d, const struct addr *a)
 	return d->o.max_per_address;
 }
 
-/* Of those whose handshake is still open, the one whose source has most connections, the oldest of
- * them; never one whose source has fewer than the newcomer's. */
+/* Who has been answered or turned away; on a TLS port, who has not said who he is; else, who has
+ * not asked for anything as a whole. */
+static bool
+owes(const struct http_conn *c)
+{
+	if (c->phase == PH_DRAIN || c->phase == PH_LINGER)
+		return true;
+	if (c->tls != NULL)
+		return tls_state(c->tls) != TLS_OPEN;
+	return c->phase == PH_HEAD || c->phase == PH_IDLE || c->phase == PH_BODY;
+}
+
+/* Of those who owe us something, the one whose source has most connections, the oldest of them;
+ * never one whose source has fewer than the newcomer's. */
 static struct http_conn *
 least_wanted(const struct http_conn *newcomer)
 {
@@ -26,8 +38,7 @@ least_wanted(const struct http_conn *newcomer)
 	struct http_conn *c, *found = NULL;
 
 	for (c = d->conns; c != NULL; c = c->next) { /* newest first */
-		if (c == newcomer || !c->admitted || c->why != NULL || c->tls == NULL ||
-		    tls_state(c->tls) != TLS_HANDSHAKE)
+		if (c == newcomer || !c->admitted || c->why != NULL || !owes(c))
 			continue;
 		n = peers_count(d->peers, &c->peer);
 		if (n < most)
@@ -38,8 +49,8 @@ least_wanted(const struct http_conn *newcomer)
 	return found;
 }
 
-/* Strangers from a few addresses must not hold all places until their deadlines: who has not said
- * who he is makes room for who may be the console. */
+/* Strangers from a few addresses, or one process of this PC, must not hold all places until their
+ * deadlines: who only holds one makes room. */
 static bool
 make_room(const struct http_conn *newcomer)
 {
@@ -58,11 +69,10 @@ refuse_reason(struct http_conn *c)
 {
 	struct httpd *d = c->d;
 	uv_os_fd_t fd;
+	bool tight;
 
 	if (d->closing)
 		return "server closes";
-	if (uv_fileno(&c->h.any, &fd) != 0 || descriptors_tight(fd))
-		return "descriptors run out";
 	/* First the source's own limits: a crowd from one address that is turned away in this very
 	 * turn of the loop must not count against the others. */
 	if (!peers_enter(d->peers, &c->peer, cap_for(d, &c->peer)))
@@ -71,8 +81,9 @@ refuse_reason(struct http_conn *c)
 	if (d->tls != NULL && !peers_take(d->handshakes, &c->peer, d->o.handshakes_per_s,
 				  d->o.handshake_burst, clock_mono_ms()))
 		return "too many handshakes from this address";
-	if (d->admitted >= d->o.max_connections && !make_room(c))
-		return "too many connections";
+	tight = uv_fileno(&c->h.any, &fd) != 0 || descriptors_tight(fd);
+	if ((tight || d->admitted >= d->o.max_connections) && !make_room(c))
+		return tight ? "descriptors run out" : "too many connections";
 	c->admitted = true;
 	d->admitted++;
 	return NULL;

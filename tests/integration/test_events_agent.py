@@ -13,9 +13,11 @@ import time
 import pytest
 
 from eventagent import (Collector, CutProxy, EventAgent, Keeper, event, in_order, wait_empty)
+from neighbours import Crowd, bounds
 from world import wait_for
 
 
+CONNECTIONS = 1024       # that port 2227 and its socket take
 FAKETIME = pathlib.Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 
@@ -69,6 +71,22 @@ def test_hostile_senders(agent):
     assert agent.post([])[0] == 202
     deep = b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":' + b"[" * 40 + b"]" * 40 + b"}"
     assert raw(agent, head(len(deep)) + deep).startswith(b"HTTP/1.1 400")
+
+
+def test_who_holds_every_connection_keeps_nobody_out(agent):
+    """A process of this PC opens more than there are, and more again, and asks for nothing."""
+    def ask():
+        assert agent.post([event(1)], timeout=60)[0] == 202
+        assert agent.request("GET", "/v1/status", timeout=60)[0] == 200
+        done = subprocess.run(["curl", "-sf", "-m", "60", "--unix-socket", agent.socket,
+                               "http://localhost/v1/status"], capture_output=True, check=False)
+        assert done.returncode == 0, "nobody on the socket"
+
+    where = ("127.0.0.1", agent.port)
+    with bounds(agent.process.process.pid, ask, CONNECTIONS + 8, 32 * CONNECTIONS), Crowd() as c:
+        for first in (b"", b"GET /v1/st", head(1000) + b"{"):
+            c.many(500, where, "127.0.0.1", first)
+            ask()
 
 
 def test_the_socket_names_the_process_and_its_program(tmp_path):

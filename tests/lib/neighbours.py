@@ -11,6 +11,8 @@ from world import wait_for
 
 # A deadline of a phase is 10 s or longer, so who waits for one behind an attacker is seen.
 ANSWER_MOST = 8
+# Sanitizers keep what is freed, so that memory says nothing.
+SANITIZED = os.path.basename(os.environ.get("ATALAIA_BIN", "").rstrip("/")) in ("asan", "tsan")
 
 
 def descriptors(pid):
@@ -72,7 +74,7 @@ def bounds(pid, ask, fds, kib, answers=3):
     assert other.wrong is None, other.wrong
     assert other.longest < ANSWER_MOST, f"somebody else waited {other.longest:.1f} s"
     assert seen["fds"] - before <= fds, f"{seen['fds'] - before} more descriptors, {fds} are allowed"
-    assert seen["kib"] - memory <= kib, f"{seen['kib'] - memory} KiB more, {kib} are allowed"
+    assert SANITIZED or seen["kib"] - memory <= kib, f"{seen['kib'] - memory} KiB more, {kib} are allowed"
     wait_for(lambda: descriptors(pid) <= before, 30, f"no more than {before} descriptors again")
 
 
@@ -117,7 +119,7 @@ class Crowd:
 
 
 def push(socks, data, seconds):
-    """Sends as long as somebody takes it, reading nothing; True when all were cut or stuffed before the end."""
+    """Sends as long as somebody takes it, reading nothing."""
     end = time.monotonic() + seconds
     for s in socks:
         s.setblocking(False)
