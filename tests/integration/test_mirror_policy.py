@@ -12,8 +12,9 @@ import time
 import pytest
 
 import fleet as fleets
+import liars
 from mirror import Raw, read_all
-from world import wait_for
+from world import free_port, wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.62.11", "127.0.62.12", "127.0.62.13")
@@ -182,3 +183,54 @@ def test_switching_off_frees_the_ports_at_once_and_lets_downloads_end(world):
     on = world.send_task(world.branch, "role.set", {"role": "update-agent", "on": True})
     assert on["state"] == "done", on
     assert not closed(2021) and not closed(3333)
+
+
+def test_a_dead_upstream_is_asked_ever_more_rarely_and_holds_nobody_up(world):
+    """Back-off is kept for each source: the pauses of a dead one double, a healthy one is asked meanwhile."""
+    asked = []
+
+    def refuse(path):
+        if "signatures" in path:
+            asked.append(time.monotonic())
+        return {"status": 421}
+
+    value = policy()
+    value["update"]["bypass"] = "1s"
+    world.set_policy("default.json", value)
+    wait_for(lambda: '"1s"' in world.branch.local("/v1/policy"), 40, "the branch has the policy")
+    with liars.Ftp(world.publish_root, ADDRESSES[2], refuse) as dead:
+        stop(world.server)
+        stop(world.branch)                     # a start begins with a run
+        world.configure_agent(world.branch, 0, more="retry=500ms", role=f"""[update-agent]
+enabled=yes
+listen={ADDRESSES[1]}
+upstream={ADDRESSES[2]}/{dead.port}/0/{free_port(ADDRESSES[2])}
+""")
+        asked.clear()
+        start(world, world.branch)
+        wait_for(lambda: len(runs(asked)) >= 4, 60, "four runs against a dead upstream")
+        pauses = [b[0] - a[-1] for a, b in zip(runs(asked), runs(asked)[1:])]
+        assert all(p >= 0.5 * 2 ** i * 0.9 for i, p in enumerate(pauses)), pauses
+        start(world, world.server)
+        at = len(asked)
+        for size in (1000, 2000):
+            version = publish(world, size)
+            wait_for(lambda v=version: mirrored(world, "signatures") == v, 60, "mirrored from the one that works")
+        gaps = [b[0] - a[-1] for a, b in zip(runs(asked), runs(asked)[1:])]
+        assert all(p >= min(0.5 * 2 ** i, 8) * 0.9 for i, p in enumerate(gaps)), (gaps, at)
+
+
+def runs(times):
+    """Requests of one run follow each other at once; runs are at least half a second apart."""
+    found = []
+    for t in list(times):
+        if found and t - found[-1][-1] < 0.4:
+            found[-1].append(t)
+        else:
+            found.append([t])
+    return found
+
+
+def stop(host):
+    host.agent.process.terminate()
+    host.agent.process.wait(20)
