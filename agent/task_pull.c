@@ -315,6 +315,7 @@ report_record(struct task_pull *p, struct journal_record *r)
 	s.step = r->step[0] == '\0' ? NULL : r->step;
 	s.error = r->error[0] == '\0' ? NULL : r->error;
 	s.updated = updated;
+	s.progress = tasks_progress(p->agent->tasks, r);
 	memcpy(p->reporting, r->id, sizeof p->reporting);
 	p->reporting_updated = r->updated;
 	if (send_state(p, r->id, &s) != OK && !p->closing)

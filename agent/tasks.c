@@ -416,6 +416,14 @@ add_time(cJSON *o, const char *name, int64_t ms)
 	return json_add_string(o, name, text);
 }
 
+const cJSON *
+tasks_progress(struct tasks *ts, const struct journal_record *r)
+{
+	const struct task *t = task_state_final(r->state) ? NULL : find_live(ts, r->id);
+
+	return t == NULL ? NULL : t->progress;
+}
+
 cJSON *
 tasks_json(struct tasks *ts, const struct journal_record *r)
 {

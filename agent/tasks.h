@@ -37,6 +37,8 @@ void tasks_cancel(struct tasks *ts, const char *id, struct task_answer *out);
 
 /* {id,type,state,step,progress,result,error,created,updated}; NULL on no memory. */
 cJSON *tasks_json(struct tasks *ts, const struct journal_record *r);
+/* What a running task told last; borrowed until it tells again. NULL: nothing, or it has ended. */
+const cJSON *tasks_progress(struct tasks *ts, const struct journal_record *r);
 cJSON *tasks_list(struct tasks *ts, size_t max); /* newest first */
 size_t tasks_running(const struct tasks *ts);
 
@@ -63,7 +65,8 @@ void task_on_drop(struct task *t, void (*drop)(struct task *t));
 bool task_canceled(const struct task *t);
 /* Records the step, then calls next once it is durable: an effect never comes before its record. */
 void task_step(struct task *t, const char *step, void (*next)(struct task *t));
-void task_progress(struct task *t, cJSON *take); /* shown, not stored */
+/* Shown and now and then told to the console, not stored. */
+void task_progress(struct task *t, cJSON *take);
 /* The end. result is taken and may be NULL; code NULL: no error. */
 void task_done(struct task *t, cJSON *result);
 void task_fail(struct task *t, enum task_state state, const char *code, const char *fmt, ...)

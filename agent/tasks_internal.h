@@ -14,6 +14,7 @@ struct task {
 	void *data;
 	void (*after_step)(struct task *t);
 	void (*drop)(struct task *t); /* frees the handler's data when no step follows */
+	uint64_t told_ms; /* when the console was to hear of progress; 0: never */
 	unsigned resumed_at;
 	unsigned commits; /* journal writes under way that come back to this task */
 	bool started, cancel, late, finished, closed;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROGRESS_TOLD_MS 5000u /* a thousand PCs that scan must leave the console time */
+
 static void
 unlink_task(struct task *t)
 {
@@ -239,8 +241,15 @@ task_step(struct task *t, const char *step, void (*next)(struct task *t))
 void
 task_progress(struct task *t, cJSON *take)
 {
+	uint64_t now = clock_mono_ms();
+
 	cJSON_Delete(t->progress);
 	t->progress = take;
+	if (t->rec->state == TASK_RUNNING &&
+	    (t->told_ms == 0 || now - t->told_ms >= PROGRESS_TOLD_MS)) {
+		t->told_ms = now;
+		t->rec->reported = false;
+	}
 	tasks_changed(t->ts, t->rec);
 }
 

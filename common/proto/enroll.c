@@ -218,23 +218,34 @@ enroll_state_is_final(const char *state)
 	return state_known(state, true);
 }
 
+static enum err
+add_copy(cJSON *o, const char *name, const cJSON *item)
+{
+	cJSON *copy;
+
+	if (item == NULL)
+		return OK;
+	copy = cJSON_Duplicate(item, 1);
+	if (copy != NULL && cJSON_AddItemToObject(o, name, copy))
+		return OK;
+	cJSON_Delete(copy);
+	return ERR_NOMEM;
+}
+
 enum err
 enroll_state_write(const struct enroll_state *s, struct buf *out)
 {
-	cJSON *o = cJSON_CreateObject(), *copy;
+	cJSON *o = cJSON_CreateObject();
 	enum err e = o == NULL ? ERR_NOMEM : json_add_string(o, "state", s->state);
 
 	if (e == OK)
 		e = add_if(o, "step", s->step);
 	if (e == OK)
 		e = add_if(o, "error", s->error);
-	if (e == OK && s->result != NULL) {
-		copy = cJSON_Duplicate(s->result, 1);
-		if (copy == NULL || !cJSON_AddItemToObject(o, "result", copy)) {
-			cJSON_Delete(copy);
-			e = ERR_NOMEM;
-		}
-	}
+	if (e == OK)
+		e = add_copy(o, "result", s->result);
+	if (e == OK)
+		e = add_copy(o, "progress", s->progress);
 	if (e == OK)
 		e = add_if(o, "updated", s->updated);
 	return print_and_free(o, e, out);
@@ -260,6 +271,9 @@ state_fields(struct enroll_state *s, struct fault *f)
 	s->result = json_get(s->tree, "result");
 	if (e == OK && s->result != NULL && !cJSON_IsObject(s->result) && !cJSON_IsNull(s->result))
 		e = fault_set(f, ERR_PARSE, "member 'result' must be an object");
+	s->progress = json_get(s->tree, "progress");
+	if (e == OK && s->progress != NULL && !cJSON_IsObject(s->progress))
+		e = fault_set(f, ERR_PARSE, "member 'progress' must be an object");
 	return e;
 }
 

@@ -133,6 +133,7 @@ struct enroll_state {
 	const char *state;
 	const char *step, *error;    /* may be NULL */
 	const cJSON *result;         /* object, may be NULL */
+	const cJSON *progress;       /* object, may be NULL: how far a running task is */
 	const char *updated;         /* RFC 3339 */
 };
 

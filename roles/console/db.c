@@ -88,7 +88,9 @@ static const char schema_2[] =
     "CREATE INDEX events_class ON events(class);"
     "CREATE TABLE set_sizes(feed TEXT PRIMARY KEY, full INTEGER NOT NULL) WITHOUT ROWID;";
 
-static const char *const steps[] = { schema_1, schema_2, NULL };
+static const char schema_3[] = "ALTER TABLE deliveries ADD COLUMN progress TEXT;";
+
+static const char *const steps[] = { schema_1, schema_2, schema_3, NULL };
 
 /* Failures are told to the log once, here; callers pass on the code. */
 static enum err

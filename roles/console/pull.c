@@ -99,7 +99,7 @@ work_state(struct call *call, struct db *db)
 	struct delivery d = { .now = clock_wall_ms() };
 	struct enroll_state s;
 	struct fault f = { 0 };
-	struct buf result;
+	struct buf result, progress;
 	enum err e = enroll_state_read(&s, buf_text(&call->body), call->body.len, &f);
 
 	if (e == ERR_NOMEM)
@@ -107,9 +107,14 @@ work_state(struct call *call, struct db *db)
 	if (e != OK)
 		return call_refuse(call, 400, "malformed", "%s", fault_text(&f));
 	buf_init(&result, LIMIT_TASK_BYTES);
+	buf_init(&progress, LIMIT_TASK_BYTES);
 	if (s.result != NULL && cJSON_IsObject(s.result)) {
 		e = json_print(s.result, &result);
 		d.result = buf_text(&result);
+	}
+	if (e == OK && s.progress != NULL && !enroll_state_is_final(s.state)) {
+		e = json_print(s.progress, &progress);
+		d.progress = buf_text(&progress);
 	}
 	d.state = s.state;
 	d.step = s.step;
@@ -122,6 +127,7 @@ work_state(struct call *call, struct db *db)
 		log_info("task.state", "task=%s agent=%s state=%s", call->param, call->peer.name,
 		    d.state);
 	buf_free(&result);
+	buf_free(&progress);
 	enroll_state_free(&s);
 	return e;
 }

@@ -88,6 +88,7 @@ MUST_CHECK enum err store_next_offer(
 MUST_CHECK enum err store_pull(struct db *db, const char *agent, int64_t now, struct buf *out);
 struct delivery {
 	const char *state, *step, *error, *result, *way; /* way NULL: unknown */
+	const char *progress; /* JSON object of a running task, or NULL */
 	int64_t now;
 };
 /* A report. ERR_NOTFOUND: not this agent's task. A final state is never overwritten. */

@@ -166,10 +166,10 @@ store_delivery_state(struct db *db, const char *task, const char *agent, const s
 	e = db_run(db,
 	    "UPDATE deliveries SET state = ?3, final = ?4, step = ?5, error = ?6, result = ?7,"
 	    " way = coalesce(way, ?8, CASE WHEN offered IS NOT NULL THEN 'pull' END), updated = "
-	    "?9, rev = rev + 1"
+	    "?9, progress = ?10, rev = rev + 1"
 	    " WHERE task = ?1 AND agent = ?2 AND final = 0",
-	    "tttitttti", task, agent, d->state, (int64_t)(enroll_state_is_final(d->state) ? 1 : 0),
-	    d->step, d->error, d->result, d->way, d->now);
+	    "tttittttit", task, agent, d->state, (int64_t)(enroll_state_is_final(d->state) ? 1 : 0),
+	    d->step, d->error, d->result, d->way, d->now, d->progress);
 	if (e == OK && db_changes(db) > 0 && strcmp(d->state, "done") == 0)
 		e = follow_move(db, task, agent);
 	return e;
@@ -241,17 +241,17 @@ add_column(cJSON *o, const char *name, struct sql_stmt *s, int column)
 }
 
 static enum err
-add_result(cJSON *o, struct sql_stmt *s, int column)
+add_document(cJSON *o, const char *name, struct sql_stmt *s, int column)
 {
 	const char *text = sql_text(s, column);
-	cJSON *result;
+	cJSON *document;
 	enum err e;
 
 	if (text[0] == '\0')
 		return OK;
-	e = json_parse(&result, text, strlen(text), JSON_EVENT, NULL);
-	if (e == OK && !cJSON_AddItemToObject(o, "result", result)) {
-		cJSON_Delete(result);
+	e = json_parse(&document, text, strlen(text), JSON_EVENT, NULL);
+	if (e == OK && !cJSON_AddItemToObject(o, name, document)) {
+		cJSON_Delete(document);
 		e = ERR_NOMEM;
 	}
 	return e;
@@ -268,9 +268,11 @@ delivery_json(struct sql_stmt *s, cJSON *list)
 	for (int i = 0; e == OK && i < 7; i++)
 		e = add_column(o, names[i], s, i);
 	if (e == OK)
-		e = add_result(o, s, 7);
+		e = add_document(o, "result", s, 7);
 	if (e == OK)
 		e = store_add_time(o, "updated", sql_i64(s, 8));
+	if (e == OK)
+		e = add_document(o, "progress", s, 9);
 	if (e != OK) {
 		cJSON_Delete(o);
 		return e;
@@ -302,7 +304,8 @@ static enum err
 show_deliveries(struct db *db, const char *id, cJSON *list)
 {
 	struct sql_stmt *s = db_prepare(db,
-	    "SELECT d.agent, a.host, d.state, d.way, d.step, d.error, d.push, d.result, d.updated"
+	    "SELECT d.agent, a.host, d.state, d.way, d.step, d.error, d.push, d.result, d.updated, "
+	    "d.progress"
 	    " FROM deliveries d LEFT JOIN agents a ON a.agent = d.agent WHERE d.task = ? ORDER BY "
 	    "a.host");
 	enum err e = db_bind(s, "t", id);

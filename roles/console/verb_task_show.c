@@ -69,6 +69,7 @@ show_once(struct cli *c, const char *id, struct cli_reply *r)
 static void
 print_change(struct cli *c, const cJSON *task, const cJSON *a)
 {
+	const cJSON *more = json_get(a, "result");
 	cJSON *line;
 	struct buf result;
 
@@ -79,8 +80,10 @@ print_change(struct cli *c, const cJSON *task, const cJSON *a)
 		cJSON_Delete(line);
 		return;
 	}
+	if (more == NULL)
+		more = json_get(a, "progress");
 	buf_init(&result, LIMIT_TASK_BYTES);
-	if (json_get(a, "result") != NULL && json_print(json_get(a, "result"), &result) != OK)
+	if (more != NULL && json_print(more, &result) != OK)
 		buf_reset(&result);
 	cli_clean((char *)result.data, result.len);
 	(void)printf("%s  %-20s  %-11s  way=%s  step=%s  error=%s  %s\n", cli_text(a, "updated"),

@@ -155,7 +155,11 @@ def test_following_a_task_tells_each_step_as_it_comes(console, agent, form):
             while not seen or step not in str(seen[-1]):     # each line before the next step is reported
                 seen.append(next(lines))
             assert state in str(seen[-1])
-        assert next(lines, None) is None
+            if state == "running" and step == "gather":
+                assert agent.report(task, state, step=step, progress={"done": 70707, "total": 99})[0] == 204
+                while "70707" not in str(seen[-1]):
+                    seen.append(next(lines))
+        assert next(lines, None) is None and "70707" not in str(seen[-1])
         assert follow.wait(20) == 0
     if form:
         assert {"task", "agent", "host", "state", "step", "updated"} <= set(seen[-1])
