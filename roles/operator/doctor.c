@@ -255,10 +255,8 @@ judge_freshclam(struct doctor *d, const cJSON *s)
 	if (pid == 0 || strcmp(screen_text(json_get(s, "engine"), "type"), "clamd") != 0)
 		return;
 	(void)snprintf(text, sizeof text,
-	    "runs (process %ld) and keeps its own folder, which clamd does not read while its "
-	    "DatabaseDirectory is Atalaia's set; systemctl disable --now clamav-freshclam saves "
-	    "its "
-	    "traffic",
+	    "runs (process %ld); clamd does not read it while DatabaseDirectory is our set: "
+	    "systemctl disable --now clamav-freshclam",
 	    pid);
 	doctor_say(d, "freshclam", true, "freshclam", text, "");
 }

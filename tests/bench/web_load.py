@@ -3,9 +3,11 @@
 
     ATALAIA_BIN=build/release tests/bench/web_load.py [--agents 10000] [--browsers 50] [--rate 500] [--seconds 20]
 
-Prints what the lists take at the server, and what the streams cost and lose."""
+Prints what the lists take at the server, how long Chromium needs until the list stands on the screen, and what the
+streams cost and lose. The readers are processes of their own, so that Python does not hold the sender up."""
 import argparse
 import asyncio
+import multiprocessing
 import pathlib
 import sqlite3
 import statistics
@@ -18,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import consoleclient as cc  # noqa: E402
+import browser  # noqa: E402
 import webclient  # noqa: E402
 from console_fleet import cpu_and_memory  # noqa: E402
 
@@ -70,29 +73,92 @@ class Browser:
             rest = text[-32:]
 
 
-async def tail(console, webs, agent, rate, seconds, browsers, pid):
-    everybody = [Browser() for _ in range(browsers)]
+async def read(webs, count, want, out):
+    everybody = [Browser() for _ in range(count)]
     tasks = [asyncio.create_task(b.run(webs[i % len(webs)])) for i, b in enumerate(everybody)]
     await asyncio.sleep(2)
+    out.put("ready")
+    while not want.value or any(b.events + b.dropped < want.value and not b.dropped for b in everybody):
+        await asyncio.sleep(0.1)
+        if want.value < 0:
+            break
+    for t in tasks:
+        t.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    out.put([(b.events, b.dropped) for b in everybody])
+
+
+def readers(webs, count, want, out):
+    asyncio.run(read(webs, count, want, out))
+
+
+def tail(webs, agent, rate, seconds, browsers, pid):
+    """Events sent at the rate, read by everybody: what each got and missed, and the server's CPU meanwhile."""
+    want, out = multiprocessing.Value("q", 0), multiprocessing.Queue()
+    halves = [browsers // 2, browsers - browsers // 2]
+    processes = [multiprocessing.Process(target=readers, args=(webs, n, want, out)) for n in halves if n]
+    for p in processes:
+        p.start()
+    for _ in processes:
+        out.get(timeout=60)
     cpu, _ = cpu_and_memory(pid)
-    begin, seq, loop = time.perf_counter(), 0, asyncio.get_running_loop()
-    per_tick = rate // 10
+    begin, seq, per_tick = time.perf_counter(), 0, rate // 10
     for tick in range(seconds * 10):
         batch = [agent.event(seq + 1 + i, type="org.atalaia.load", data={"path": "/home/user/file", "n": seq + i})
                  for i in range(per_tick)]
         seq += per_tick
-        status, _ = await loop.run_in_executor(None, agent.call, "POST", "/v1/events", batch)
+        status, _ = agent.call("POST", "/v1/events", batch)
         assert status == 200
-        await asyncio.sleep(max(0, begin + (tick + 1) / 10 - time.perf_counter()))
+        time.sleep(max(0, begin + (tick + 1) / 10 - time.perf_counter()))
     took = time.perf_counter() - begin
-    deadline = time.perf_counter() + 30
-    while any(b.events < seq for b in everybody) and time.perf_counter() < deadline:
-        await asyncio.sleep(0.2)
+    want.value = seq
+    got = []
+    for _ in processes:
+        try:
+            got += out.get(timeout=30)
+        except Exception:                   # somebody is still behind: he is told to say what he has
+            want.value = -1
+            got += out.get(timeout=30)
     after, memory = cpu_and_memory(pid)
-    for t in tasks:
-        t.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return everybody, seq, took, after - cpu, memory
+    for p in processes:
+        p.join()
+    return got, seq, took, after - cpu, memory
+
+
+def render(console):
+    """Milliseconds in Chromium from asking for the list to rows on the screen, of a page that is loaded: page ready, then
+    a filter typed, then a sort."""
+    b = browser.Browser()
+    try:
+        page = b.page()
+        page.goto(f"https://{console.address}:{console.web_port}/")
+        page.getByLabel("User", exact=True).fill("load-0")
+        page.getByLabel("Password").fill(webclient.PASSWORD)
+        page.getByRole("button", name="Log in").click()
+        page.getByRole("heading", name="Overview").waitFor()
+        return page.evaluate("""(async () => {
+            const until = async (ready) => { while (!ready()) await new Promise(requestAnimationFrame); };
+            const rows = () => document.querySelectorAll('.vt-space [role=row]').length;
+            const timed = async (act, ready) => {
+                const at = performance.now();
+                act();
+                await until(ready);
+                await new Promise((r) => requestAnimationFrame(() => setTimeout(r)));
+                return Math.round(performance.now() - at);
+            };
+            const out = {};
+            out.open = await timed(() => document.querySelector("a[href='/computers']").click(), () => rows() > 5);
+            const asked = performance.getEntriesByType('resource').filter((r) => r.name.endsWith('/api/v1/computers')).at(-1);
+            out.network = Math.round(asked.duration);
+            const box = document.querySelector("input[type=search]");
+            out.filter = await timed(() => {
+                box.value = 'pc-0123';
+                box.dispatchEvent(new Event('input', { bubbles: true }));
+            }, () => rows() === 10);
+            return out;
+        })()""")
+    finally:
+        b.close()
 
 
 def main():
@@ -103,7 +169,7 @@ def main():
     p.add_argument("--seconds", type=int, default=20)
     a = p.parse_args()
     with tempfile.TemporaryDirectory(prefix="atalaia-web-") as folder:
-        console = cc.Console(pathlib.Path(folder) / "c", address="127.0.84.1").start()
+        console = cc.Console(pathlib.Path(folder) / "c", address="127.0.84.1", web=browser.BUILT).start()
         console.stop()
         fill(console.state / "console.db", a.agents)
         console.start()
@@ -118,14 +184,18 @@ def main():
                 slow |= path == "/computers" and cpu > LIMIT_MS  # other work on the machine is not ours
                 print(f"{path:28} server's CPU {cpu:6.1f} ms  until read here: median {middle:6.1f} ms, "
                       f"worst {times[-1]:6.1f} ms  {size / 1024:6.0f} KiB")
+            if browser.why_not() is None:
+                shown = render(console)
+                print(f"{'in Chromium':28} list asked for until on the screen {shown['open']} ms, of these "
+                      f"{shown['network']} ms until it was here; filtered {shown['filter']} ms")
             agent = cc.Agent(console, console.token(), "sender", "m1")
-            everybody, sent, took, cpu, memory = asyncio.run(
-                tail(console, webs, agent, a.rate, a.seconds, a.browsers, console.process.process.pid))
-            got = [b.events for b in everybody]
+            everybody, sent, took, cpu, memory = tail(webs, agent, a.rate, a.seconds, a.browsers,
+                                                      console.process.process.pid)
+            got = [events for events, _ in everybody]
             print(f"{a.browsers} browsers, {sent} events in {took:.1f} s ({sent / took:.0f}/s): each got "
-                  f"{min(got)} to {max(got)}, {sum(b.dropped for b in everybody)} notes of loss, "
+                  f"{min(got)} to {max(got)}, {sum(dropped for _, dropped in everybody)} notes of loss, "
                   f"{cpu / took * 100:.0f} % of one core, {memory:.0f} MiB")
-            lost = any(b.events < sent and not b.dropped for b in everybody)
+            lost = any(events < sent and not dropped for events, dropped in everybody)
             return 1 if slow or lost or cpu > took else 0
         finally:
             console.stop()

@@ -119,3 +119,19 @@ def test_a_policy_is_changed_and_the_agent_follows(world, page):
     page.goto(f"{world.url}/events?type=org.atalaia.policy.*")
     page.getByRole("row", name="workstation").filter(hasText="policy.applied").first().waitFor()
     assert not complaints(page)
+
+
+def test_a_pc_is_asked_what_is_wrong_with_it(world, page):
+    page.goto(f"{world.url}/computers/{world.workstation.agent_id}")
+    page.getByRole("button", name="Ask it now").click()
+    page.getByRole("button", name="Show whom it reaches").click()
+    page.getByRole("button", name="Send").click()
+    page.getByText("1 of 1 ended, 0 failed").waitFor()
+    page.goto(f"{world.url}/computers/{world.workstation.agent_id}")
+    card = page.locator("section.card").filter(hasText="What the PC itself finds").keep()
+    card.locator("summary").click()
+    for name in ("clock", "trust", "task port", "FTP passive range", "age"):
+        card.getByText(name, exact=True).first().waitFor()
+    card.getByText("answers, and connected back").waitFor()
+    shoot(page, "computer-doctor")
+    assert not complaints(page)

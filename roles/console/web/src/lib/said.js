@@ -185,7 +185,7 @@ export const AGENT_TEXTS = [
 	m("set ConcurrentDatabaseReload no in clamd.conf, or add memory"),
 	m("{a} free, {b} must stay free"),
 	m("free some room: updates stop below the floor, what is there goes on working"),
-	m("runs (process {a}) and keeps its own folder, which clamd does not read while its DatabaseDirectory is Atalaia's set; systemctl disable --now clamav-freshclam saves its traffic"),
+	m("runs (process {a}); clamd does not read it while DatabaseDirectory is our set: systemctl disable --now clamav-freshclam"),
 	m("listings came through {a} ports from {b} to {c}"),
 	m("it is reached at {a} but names {b} for data connections: {c}"),
 	m("on that mirror set [update-agent] passive_address={a}, and local_networks without this PC's network"),

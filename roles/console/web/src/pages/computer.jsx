@@ -150,7 +150,7 @@ function Doctor({ of, at, onAsk }) {
 			text: x.text,
 			remedy: x.remedy,
 		})),
-		...(of?.findings ?? []),
+		...(of?.findings ?? []).map((f) => ({ ...f, feed: / at |[(/]/.test(f.what) ? f.what : undefined })),
 	];
 	const bad = findings.filter((f) => !f.good);
 	const good = findings.filter((f) => f.good);
