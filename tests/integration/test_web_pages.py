@@ -32,6 +32,18 @@ def agents(site):
     return made
 
 
+def pulled(agent, kind):
+    """The task of this type that waits for the agent, as it hears of it."""
+    found = []
+
+    def asked():
+        status, answer = agent.pull()
+        found.extend(t["signed"] for t in (answer or {}).get("tasks", []) if t["signed"]["type"] == kind)
+        return found
+    wait_for(asked, 30, f"a task {kind}")
+    return found[0]
+
+
 @pytest.fixture(scope="module")
 def ana(site, agents):
     return site.log_in("ana")
@@ -182,6 +194,63 @@ def test_a_restart_of_the_server_is_survived(site, agents):
     page.getByRole("row", name="After.Restart").waitFor()
     assert page.getByRole("row", name="After.Restart").count() == 1
     assert not complaints(page)
+
+
+def test_a_user_and_a_token_are_made(site, ana):
+    ana.goto(site.url + "/users")
+    ana.getByRole("button", name="New user…").click()
+    ana.getByLabel("Name", exact=True).fill("nuno")
+    ana.getByLabel("Role", exact=True).selectOption("auditor")
+    ana.getByLabel("Password", exact=True).fill("short")
+    ana.getByRole("button", name="Make", exact=True).click()
+    assert ana.locator("dialog").isVisible()        # the form refuses it
+    ana.getByLabel("Password", exact=True).fill(PASSWORD)
+    ana.getByRole("button", name="Make", exact=True).click()
+    ana.locator("dialog").wait_gone()
+    ana.getByRole("row", name="nuno").getByText("good").waitFor()
+    ana.getByRole("link", name="Enrolment").click()
+    ana.getByRole("button", name="New token…").click()
+    ana.getByLabel("Group", exact=True).fill("shop")
+    ana.getByLabel("Uses", exact=True).fill("3")
+    ana.getByRole("button", name="Make", exact=True).click()
+    word = ana.getByLabel("Token", exact=True).innerText()
+    assert word.startswith("ATL1") and word in ana.locator("dialog pre").last().innerText()
+    ana.getByRole("button", name="Close").click()
+    ana.getByRole("row", name="shop").getByText("good").waitFor()
+    assert not complaints(ana)
+
+
+def test_events_leave_as_files_and_a_file_comes_back(site, agents, ana):
+    item = "0191d2c0-0000-7000-8000-000000000001"
+    site.send(agents[7], "detection", {"class_uid": 2004, "malware": [{"name": "Vault.Test"}],
+                                       "unmapped": {"quarantine_id": item}}, cls="detection")
+    ana.goto(site.url + f"/events?class=detection&agent={agents[7].id}")
+    ana.getByRole("row", name="Vault.Test").waitFor()
+    for kind, begin in (("csv", '"n"'), ("ndjson", '{"n":')):
+        link = ana.locator(f"a[download][href*='format={kind}']").getAttribute("href")
+        text = ana.evaluate("async (path) => (await fetch(path)).text()", link)
+        assert "Vault.Test" in text and "Eicar" not in text, text[:300]     # the filter goes along
+        assert text.splitlines()[0][:3].replace('"', "")[:1] in begin, text[:100]
+    ana.getByRole("row", name="Vault.Test").click()
+    ana.getByRole("button", name="Give the file back…").click()
+    ana.getByRole("button", name="Show whom it reaches").click()
+    ana.getByRole("button", name="Send").click()
+    signed = pulled(agents[7], "quarantine.restore")
+    assert signed["args"] == {"id": item}
+
+
+def test_a_computer_is_moved_to_another_group(site, agents, ana):
+    ana.goto(site.url + f"/computers/{agents[8].id}")
+    ana.getByRole("button", name="Move it to another group").click()
+    ana.getByLabel("group", exact=True).fill("moved")
+    ana.getByRole("button", name="Show whom it reaches").click()
+    ana.getByRole("button", name="Send").click()
+    task = pulled(agents[8], "agent.group")
+    assert task["args"] == {"group": "moved"}
+    agents[8].report(task["id"], "done", result={"group": "moved"})
+    ana.getByText("1 of 1 ended, 0 failed").waitFor()
+    ana.goto(site.url + f"/computers/{agents[8].id}")
+    ana.locator("dl.facts").first().getByText("moved", exact=True).waitFor()
 
 
 def test_every_page_in_light_and_dark_passes_axe(site, agents, ana):
