@@ -90,7 +90,7 @@ say_rest(struct findings *x, const struct fleet_row *r)
 	static const struct finding down = { "engine", "engine-down", false, "the engine is down",
 		"look at the engine's own log on the computer" };
 	static const struct finding found = { "detections", "not-dealt-with", false,
-		"{count} detections since they were cleared last",
+		"detections since they were cleared last: {count}",
 		"deal with them, then clear them here" };
 	char count[24];
 	enum err e = OK;

@@ -12,10 +12,13 @@
 
 #define CHECK_MS 4000
 #define PORTS 9
+/* The role's default; what the mirror really has its own `doctor` says. */
+#define PASSIVE_FIRST 3400
+#define PASSIVE_LAST 3999
 
 struct port {
 	const char *name, *program, *from, *purpose, *host;
-	uint16_t number;
+	uint16_t number, last; /* last: of a range, which is not probed */
 	bool local, elsewhere; /* loopback only; on PCs */
 	bool done, good;
 	char text[160], at[CLOCK_TEXT];
@@ -69,6 +72,11 @@ fill(struct check *x)
 	    "which version is the newest");
 	add(x, "mirror-ftp", o->source_ftp, "atalaia-update-agent", "every PC",
 	    "sets over FTP, with the passive range");
+	if (o->source_ftp != 0) {
+		add(x, "mirror-passive", PASSIVE_FIRST, "atalaia-update-agent", "every PC",
+		    "passive range of FTP, unless configured otherwise");
+		x->ports[x->n - 1].last = PASSIVE_LAST;
+	}
 	add(x, "mirror-http", o->source_http, "atalaia-update-agent", "every PC", "sets over HTTP");
 	for (size_t i = 3; i < x->n; i++)
 		x->ports[i].host = o->source_host;
@@ -76,6 +84,12 @@ fill(struct check *x)
 	add(x, "self-events", 2227, "atalaia-agent", "that PC only", "events, on every PC");
 	x->ports[x->n - 1].local = true;
 	x->ports[x->n - 1].elsewhere = x->ports[x->n - 2].elsewhere = true;
+}
+
+static bool
+is_probed(const struct port *p)
+{
+	return !p->elsewhere && p->last == 0;
 }
 
 /* ---- the answer ---- */
@@ -88,6 +102,8 @@ add_port(cJSON *list, const struct port *p, bool checked)
 
 	if (e == OK)
 		e = json_add_u64(o, "port", p->number);
+	if (e == OK && p->last != 0)
+		e = json_add_u64(o, "to_port", p->last);
 	if (e == OK)
 		e = json_add_string(o, "protocol", "tcp");
 	if (e == OK)
@@ -98,7 +114,7 @@ add_port(cJSON *list, const struct port *p, bool checked)
 		e = json_add_string(o, "purpose", p->purpose);
 	if (e == OK && !p->elsewhere)
 		e = json_add_string(o, "address", p->host);
-	if (e == OK && checked && !p->elsewhere) {
+	if (e == OK && checked && is_probed(p)) {
 		e = json_add_bool(o, "listening", p->good);
 		if (e == OK)
 			e = json_add_object(o, "check", &c);
@@ -121,6 +137,7 @@ add_rules(cJSON *o, const struct check *x)
 {
 	struct buf nft, firewalld, ufw;
 	const char *comma = "";
+	char range[8];
 	cJSON *rules;
 	enum err e = json_add_object(o, "rules", &rules);
 
@@ -134,12 +151,14 @@ add_rules(cJSON *o, const struct check *x)
 
 		if (p->local || p->elsewhere)
 			continue;
-		e = buf_printf(&nft, "%s%u", comma, p->number);
+		(void)snprintf(range, sizeof(range), p->last != 0 ? "-%u" : "", p->last);
+		e = buf_printf(&nft, "%s%u%s", comma, p->number, range);
 		if (e == OK)
-			e = buf_printf(
-			    &firewalld, "firewall-cmd --permanent --add-port=%u/tcp\n", p->number);
+			e = buf_printf(&firewalld, "firewall-cmd --permanent --add-port=%u%s/tcp\n",
+			    p->number, range);
+		range[0] = range[0] != '\0' ? ':' : '\0'; /* ufw's way to write it */
 		if (e == OK)
-			e = buf_printf(&ufw, "ufw allow %u/tcp\n", p->number);
+			e = buf_printf(&ufw, "ufw allow %u%s/tcp\n", p->number, range);
 		comma = ", ";
 	}
 	if (e == OK)
@@ -251,7 +270,7 @@ on_timer(uv_timer_t *t)
 	struct check *x = t->data;
 
 	for (size_t i = 0; i < x->n; i++)
-		if (x->ports[i].check != NULL && !x->ports[i].elsewhere)
+		if (x->ports[i].check != NULL && is_probed(&x->ports[i]))
 			settle(
 			    &x->ports[i], false, "no answer in four seconds: a firewall drops it");
 }
@@ -341,7 +360,7 @@ web_ports_check(struct http_req *req, void *ctx)
 	x->left = 1; /* until all have been started */
 	(void)uv_timer_start(&x->timer, on_timer, CHECK_MS, 0);
 	for (size_t i = 0; i < x->n; i++)
-		if (!x->ports[i].elsewhere)
+		if (is_probed(&x->ports[i]))
 			start_port(x, &x->ports[i]);
 	if (--x->left == 0)
 		end(x);

@@ -196,7 +196,7 @@ def test_a_restart_of_the_server_is_survived(site, agents):
     assert not complaints(page)
 
 
-def test_a_user_and_a_token_are_made(site, ana):
+def test_a_user_and_a_token_are_made_and_ports_are_probed(site, ana):
     ana.goto(site.url + "/users")
     ana.getByRole("button", name="New user…").click()
     ana.getByLabel("Name", exact=True).fill("nuno")
@@ -217,6 +217,11 @@ def test_a_user_and_a_token_are_made(site, ana):
     assert word.startswith("ATL1") and word in ana.locator("dialog pre").last().innerText()
     ana.getByRole("button", name="Close").click()
     ana.getByRole("row", name="shop").getByText("good").waitFor()
+    ana.getByRole("link", name="Settings").click()
+    ana.getByRole("button", name="Probe now").click()
+    # The console itself answers; the mirror that this test has not started does not.
+    ana.getByRole("row", name="this web console").locator(".badge.good").waitFor()
+    ana.getByRole("row", name="sets over HTTP").locator(".badge.bad").waitFor()
     assert not complaints(ana)
 
 

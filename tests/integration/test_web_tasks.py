@@ -247,6 +247,10 @@ def test_what_this_installation_is(console, admin):
     assert ports["agents"]["check"]["good"] and ports["web"]["port"] == console.web_port
     assert ports["mirror-http"]["check"]["good"] is False  # none runs in this test
     assert "check" not in ports["tasks"]
+    assert (ports["mirror-passive"]["port"], ports["mirror-passive"]["to_port"]) == (3400, 3999)
+    rules = admin.get("/ports").body["rules"]
+    assert ", 3400-3999, " in rules["nft"] and "ufw allow 3400:3999/tcp\n" in rules["ufw"]
+    assert "--add-port=3400-3999/tcp\n" in rules["firewalld"]
     feeds = {f["feed"]: f for f in admin.get("/feeds").body["feeds"]}
     assert feeds["policies"]["known"] and feeds["policies"]["version"] >= 1 and feeds["policies"]["files"] >= 1
     assert feeds["signatures"]["known"] is False and feeds["signatures"]["holders"]

@@ -68,7 +68,7 @@ export const FINDINGS = {
 	"set-newest": m("it has the newest set of {feed}, {newest}"),
 	"engine-up": m("the engine is up"),
 	"engine-down": m("the engine is down"),
-	"not-dealt-with": m("{count} detections since they were cleared last"),
+	"not-dealt-with": m("detections since they were cleared last: {count}"),
 	cloned: m("two machines use this identity"),
 	"part-fenced": m("a part of the agent crashed again and again and is not started any more"),
 	"no-port": m("{option} is no port number up to 65535"),

@@ -64,6 +64,7 @@ export const SERVER_TEXTS = [
 	m("this server only"),
 	m("which version is the newest"),
 	m("sets over FTP, with the passive range"),
+	m("passive range of FTP, unless configured otherwise"),
 	m("sets over HTTP"),
 	m("tasks, on every PC"),
 	m("this server"),

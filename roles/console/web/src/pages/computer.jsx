@@ -285,7 +285,7 @@ export function Computer({ id }) {
 			<div class="cards">
 				<Card title={t("Why is it as it is")}>
 					{d.findings?.length ? (
-						<Findings of={d.findings} />
+						<Findings of={[...d.findings].sort((a, b) => a.good - b.good)} />
 					) : (
 						<Empty>{t("Nothing to say.")}</Empty>
 					)}
