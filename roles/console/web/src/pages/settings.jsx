@@ -75,7 +75,7 @@ function Ports() {
 							p.listening ? (
 								<Text v={p.address || t("yes")} max={50} />
 							) : (
-								<span class="none">{t("no")}</span>
+								<span class="none">{p.check ? t("no") : "–"}</span>
 							),
 							checkOf(p),
 						])}
