@@ -25,10 +25,16 @@ def free_port(address="127.0.0.1"):
         return s.getsockname()[1]
 
 
+SANITIZERS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", ": runtime error: ")
+
+
 def check_end(argv, lines):
-    """Fails when a program, or a child that shares its stderr, ended with handles open (common/net/loop.h)."""
+    """Fails when a program, or a child that shares its stderr, ended with handles open (common/net/loop.h), or
+    when a sanitizer that it was built with had something to say."""
     left = [x for x in lines if "error=handles-left" in x]
     assert not left, f"{argv[0]} ended with handles open: {left[0]}"
+    at = next((i for i, x in enumerate(lines) if any(word in x for word in SANITIZERS)), None)
+    assert at is None, f"{argv[0]}:\n" + "\n".join(x.rstrip() for x in lines[at:at + 40])
 
 
 class Proc:
