@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define POLL_MS 500	    /* upper bound of one wait; cancel wakes it at once */
+#define FTP_SETUP_MS 5	    /* the same while an FTP transfer has not begun */
 #define TOTAL_BASE_MS 60000 /* every transfer has this, and a second per SLOWEST bytes on top */
 #define SLOWEST 1000
 #define TOTAL_MAX_MS 604800000ull
@@ -329,6 +330,7 @@ start(struct downloader *d, struct slot *s, struct download *it)
 	s->easy = e == OK ? curl_easy_init() : NULL;
 	it->received = 0;
 	it->code = 0;
+	it->text[0] = '\0'; /* of a try that began in the middle */
 	if (e == OK && s->easy == NULL)
 		e = ERR_NOMEM;
 	if (e == OK)
@@ -465,6 +467,22 @@ let_go(struct downloader *d)
 	return POLL_MS;
 }
 
+/* libcurl 7.88 opens FTP's data connection in the call after the one that read its port, and
+ * nothing but a timer asks for that call: each small file cost 200 ms. */
+static int
+wait_ms(struct downloader *d)
+{
+	int wait = let_go(d);
+
+	for (unsigned i = 0; i < LIMIT_FETCH_PARALLEL && wait > FTP_SETUP_MS; i++) {
+		const struct slot *s = &d->slots[i];
+
+		if (s->item != NULL && !s->http && !s->paused && s->item->received == 0)
+			wait = FTP_SETUP_MS;
+	}
+	return wait;
+}
+
 static void
 drop_all(struct downloader *d)
 {
@@ -549,7 +567,7 @@ downloader_run(struct downloader *d, struct download *items, size_t n)
 			break;
 		active -= reap(d);
 		if (active != 0)
-			(void)curl_multi_poll(d->multi, NULL, 0, let_go(d), NULL);
+			(void)curl_multi_poll(d->multi, NULL, 0, wait_ms(d), NULL);
 	}
 	drop_all(d);
 	return atomic_load(&d->canceled) ? ERR_CANCELED : ERR_NOMEM;

@@ -8,10 +8,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* A target whose inputs take long has its own: 0 for none. */
+size_t fuzz_prefixes_up_to(void);
+
 #define INPUT_MAX_BYTES (1u << 20)
-#define PREFIXES_UP_TO 512
 
 static uint8_t input[INPUT_MAX_BYTES];
+
+__attribute__((weak)) size_t
+fuzz_prefixes_up_to(void)
+{
+	return 512;
+}
 
 /* A copy of exact size on the heap, so that ASan sees a read past the end. */
 static void
@@ -42,7 +50,7 @@ run_file(const char *dir, const char *name)
 	n = fread(input, 1, sizeof input, in);
 	(void)fclose(in);
 	run_one(input, n);
-	for (cut = 0; n <= PREFIXES_UP_TO && cut < n; cut++)
+	for (cut = 0; n <= fuzz_prefixes_up_to() && cut < n; cut++)
 		run_one(input, cut);
 	return 0;
 }
@@ -69,7 +77,7 @@ main(int argc, char **argv)
 		}
 		(void)closedir(d);
 	}
-	(void)printf("%s: %u inputs replayed\n", strrchr(argv[0], '/') != NULL ?
-		strrchr(argv[0], '/') + 1 : argv[0], files);
+	(void)printf("%s: %u inputs replayed\n",
+	    strrchr(argv[0], '/') != NULL ? strrchr(argv[0], '/') + 1 : argv[0], files);
 	return bad;
 }
