@@ -61,7 +61,7 @@ PROG_roles/operator     := atalaia
 PARTS_HERE := $(foreach p,$(PARTS),$(if $(wildcard $(p)/main.c),$(p)))
 PROGRAMS   := $(foreach p,$(PARTS_HERE),$(B)/$(PROG_$(p))) $(if $(wildcard tests/tuf-client/main.c),$(B)/tuf-client)
 
-.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture lab load other-mbedtls sanitize sanitize-ci sanitize-ci-asan sanitize-ci-tsan sanitize-programs deb deb-test rpm web
+.PHONY: all help flags demo deps deps-test test tests unit golden corpus integration check style layers static analyze hardening install clean bench bench-mirror bench-console bench-web bench-day fuzz torture idle lab load other-mbedtls sanitize sanitize-ci sanitize-ci-asan sanitize-ci-tsan sanitize-programs deb deb-test rpm web
 all: $(COMMON) $(PROGRAMS)
 
 help:
@@ -75,6 +75,7 @@ help:
 	@echo 'make sanitize   every test under ASan+UBSan and under TSan, an hour (sanitize-ci: a sample, minutes)'
 	@echo 'make fuzz       fuzz every parser with libFuzzer, FUZZ_SECONDS each (default 60)'
 	@echo 'make torture    kill, failing disk and memory, power cuts at sampled points (STEP=1: at each; ONLY=word)'
+	@echo 'make idle       an agent'\''s idle hours in minutes under valgrind: no growth of heap or descriptors (CYCLES=60)'
 	@echo 'make bench      every benchmark beside real peers, as build/bench/page.md (root; BENCH_ARGS=--quick: minutes)'
 	@echo 'make bench-mirror   the update agent beside vsftpd, pure-ftpd, proftpd, pyftpdlib and nginx (root)'
 	@echo 'make bench-day  what a day costs the line of a branch, as a share of a 200 MB set'
@@ -264,6 +265,12 @@ fuzz:
 
 torture:
 	@tests/torture/run.sh
+# An agent's idle hours under valgrind: no growth, nothing lost.
+CYCLES ?= 60
+idle:
+	@packaging/deps.sh torture
+	@$(MAKE) --no-print-directory -j$(JOBS) MODE=debug all
+	@$(PYTHON) tests/torture/idle.py build/debug $(CYCLES)
 # 200 MB x 50 clients for each server: about five minutes. BENCH_ARGS=--quick for a glance, --out FILE.md to keep it.
 bench-mirror: deps
 	@$(MAKE) --no-print-directory MODE=release build/release/atalaia-update-agent
