@@ -163,10 +163,9 @@ def test_the_role_is_set_by_a_task_and_serves(world):
 
 def test_a_new_version_travels_by_itself_and_as_a_delta(world):
     before = feed(world.workstation)
-    began = time.monotonic()
     report = world.publish()
+    # The interval is 20 s: the long-poll carried it.
     wait_for(lambda: version(world.workstation) == report["version"], 15, "the new version")
-    assert time.monotonic() - began < 15 # the interval is 20 s: the long-poll carried it
     after = feed(world.workstation)
     assert after["source"] == "branch"
     assert after["bytes_delta"] > before["bytes_delta"]

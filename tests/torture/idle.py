@@ -76,12 +76,14 @@ class Idle:
                  f"event {n} at the console")
 
     def look(self):
-        """Bytes that valgrind still reaches, bytes lost, open descriptors."""
-        done = subprocess.run(["vgdb", f"--pid={self.pid()}", f"--vgdb-prefix={self.w.dir}/run/vgdb",
-                               "leak_check", "summary", "reachable", "any"], capture_output=True, text=True, timeout=120)
+        """Bytes that valgrind still reaches, bytes lost, open descriptors. Asked by the agent's user: valgrind obeys
+        nobody else."""
+        done = subprocess.run(self.w.argv("/usr/bin/vgdb", f"--pid={self.pid()}", f"--vgdb-prefix={self.w.dir}/run/vgdb",
+                                          "leak_check", "summary", "reachable", "any"),
+                              capture_output=True, text=True, timeout=300)
         size = {k: int(v.replace(",", "")) for k, v in re.findall(r"(\w+ \w+): ([\d,]+) (?:\([^)]*\) )?bytes", done.stdout)}
         assert "still reachable" in size, done.stdout + done.stderr
-        return size["still reachable"], size["definitely lost"], len(os.listdir(f"/proc/{self.pid()}/fd"))
+        return size["still reachable"] + size["possibly lost"], size["definitely lost"], len(os.listdir(f"/proc/{self.pid()}/fd"))
 
 
 def main(build, cycles):
