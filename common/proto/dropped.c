@@ -51,7 +51,10 @@ take(char *dst, size_t size, const cJSON *o, const char *name, struct fault *f)
 	const char *s;
 	enum err e = json_get_string(o, name, &s, f);
 
-	return e == OK ? text_copy(dst, size, s, strlen(s)) : e;
+	if (e != OK)
+		return e;
+	e = text_copy(dst, size, s, strlen(s));
+	return e == OK ? OK : fault_set(f, e, "its member '%s' is too long", name);
 }
 
 static enum err

@@ -103,6 +103,24 @@ what_is_not_signed_by_its_sender_does_not(void **state)
 	buf_free(&b);
 }
 
+static void
+a_member_that_is_too_long_is_named(void **state)
+{
+	static const char line[] =
+	    DROPPED_MAGIC "{\"certificate\":\"x\",\"sig\":\"00\",\"signed\":{\"_type\":\"dropped\","
+			  "\"agent\":\"01890000-0000-7000-8000-00000000000a-and-more-than-any-"
+			  "agent-ever-had-in-its-name\"}}\n";
+	struct pki_trust none = { .ca_pem = NULL };
+	struct fault f = { OK, "" };
+	struct dropped back;
+	size_t head;
+
+	(void)state;
+	assert_int_not_equal(
+	    dropped_open(&back, &head, line, sizeof(line) - 1, &none, "example", 0, &f), OK);
+	assert_non_null(strstr(fault_text(&f), "'agent'"));
+}
+
 /* Bytes of the line changed one by one: never another meaning. */
 static void
 no_changed_byte_passes(void **state)
@@ -154,6 +172,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sealed_file_opens),
 		cmocka_unit_test(what_is_not_signed_by_its_sender_does_not),
+		cmocka_unit_test(a_member_that_is_too_long_is_named),
 		cmocka_unit_test(no_changed_byte_passes),
 		cmocka_unit_test(plain_files_are_not_sealed),
 	};
