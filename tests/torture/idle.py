@@ -19,8 +19,9 @@ import fleet as fleets  # noqa: E402
 from world import free_port, wait_for  # noqa: E402
 
 ADDRESSES = ("127.0.63.11", "127.0.63.12", "127.0.63.13")
-WARM = 10           # cycles until caches have their size
-GROWTH = 16384      # bytes: a status that says more, a longer address; 60 cycles of a leak are more
+WARM = 30           # cycles until caches have their size (seen: no growth from there on)
+EVERY = 10          # cycles between two looks
+GROWTH = 65536      # bytes: what a poll under way has; it was seen to come and go by 40 KB
 FDS = 2
 LOOKS = 5
 VALGRIND = "valgrind --leak-check=full --errors-for-leak-kinds=definite --error-exitcode=99 --vgdb-poll=500"
@@ -95,23 +96,22 @@ class Idle:
 def main(build, cycles):
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-idle-"))
     f = fleets.Fleet(build, root, addresses=ADDRESSES, lines=500)
-    idle = Idle(f)
+    idle, looks = Idle(f), []
     try:
         idle.begin(pathlib.Path(build).resolve() / "atalaia-agent", (free_port(), free_port()))
-        for n in range(1, WARM + 1):
+        for n in range(1, WARM + cycles + 1):
             idle.cycle(n)
-        first = idle.look()
-        print(f"idle: after {WARM} cycles {first[0]} bytes reachable, {first[1]} lost, {first[2]} descriptors", flush=True)
-        for n in range(WARM + 1, WARM + cycles + 1):
-            idle.cycle(n)
-        last = idle.look()
-        print(f"idle: after {WARM + cycles} cycles {last[0]} bytes reachable, {last[1]} lost, {last[2]} descriptors")
+            if n >= WARM and n % EVERY == 0:
+                looks.append(idle.look())
+                print("idle: after %d cycles %d bytes reachable, %d lost, %d descriptors" % (n, *looks[-1]), flush=True)
         f.stop()
         status = idle.w.agent.process.returncode
         report = (idle.w.dir / "run/valgrind.log").read_text()
     finally:
         f.stop()
         shutil.rmtree(root, ignore_errors=True)
+    half = len(looks) // 2      # what a poll holds comes and goes: the least of each half counts
+    first, last = (tuple(map(min, zip(*x))) for x in (looks[:half], looks[half:]))
     bad = [what for what, wrong in (
         (f"the heap grew by {last[0] - first[0]} bytes", last[0] > first[0] + GROWTH),
         (f"{last[1]} bytes are lost", last[1] > 0),
