@@ -84,11 +84,12 @@ format(char out[CLOCK_TEXT], int64_t wall_ms, int with_ms)
 	civil_from_days(days, &y, &m, &d);
 	s = (unsigned)(rest / 1000);
 	if (with_ms)
-		(void)snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)y,
-		    m, d, s / 3600, s / 60 % 60, s % 60, (unsigned)(rest % 1000));
+		(void)snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+		    (unsigned)y % 10000, m % 100, d % 100, s / 3600 % 24, s / 60 % 60, s % 60,
+		    (unsigned)(rest % 1000));
 	else
-		(void)snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)y, m, d,
-		    s / 3600, s / 60 % 60, s % 60);
+		(void)snprintf(out, CLOCK_TEXT, "%04u-%02u-%02uT%02u:%02u:%02uZ",
+		    (unsigned)y % 10000, m % 100, d % 100, s / 3600 % 24, s / 60 % 60, s % 60);
 }
 
 void
