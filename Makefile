@@ -185,8 +185,11 @@ unit: $(UNIT_BIN)
 corpus: $(REPLAY_BIN)
 	@tests/lib/run-corpora.sh $(B) $(REPLAY_BIN)
 
+# Files run side by side, for they wait more than they work; PARALLEL=0: one after the other.
+PARALLEL ?= 2
 integration: all
-	ATALAIA_BIN=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_ARGS) tests/golden tests/integration
+	ATALAIA_BIN=$(CURDIR)/$(B) $(PYTHON) -m pytest -q -p no:cacheprovider -n $(PARALLEL) --dist loadfile $(PYTEST_ARGS) \
+		tests/golden tests/integration
 
 # Two makes, so that packages that `deps` installs are seen by pkg-config.
 test: deps-test

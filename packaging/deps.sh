@@ -5,7 +5,7 @@ build='gcc make pkg-config libc6-dev libuv1-dev libcurl4-openssl-dev libmbedtls-
  libsqlite3-dev libzstd-dev libarchive-dev libinih-dev libhttp-parser-dev libseccomp-dev
  libsodium-dev libssl-dev zlib1g-dev'
 demo='clamav clamav-daemon clamav-testfiles curl python3 util-linux procps'
-test="$demo libcmocka-dev python3-pytest python3-cryptography python3-jsonschema lftp ncftp tnftp wget busybox strace
+test="$demo libcmocka-dev python3-pytest python3-pytest-xdist python3-cryptography python3-jsonschema lftp ncftp tnftp wget busybox strace
  faketime fuse3 libfuse3-dev e2fsprogs mount apparmor zsh fish python3-prometheus-client zstd chromium fonts-dejavu-core yara
  iproute2 ethtool iputils-ping nftables"
 static='cppcheck clang-tidy'
