@@ -282,6 +282,18 @@ file_unnamed(const char *dir, int *fd, struct fault *f)
 	return OK;
 }
 
+struct dirent *
+file_next(DIR *dir, enum err *e, struct fault *f)
+{
+	struct dirent *d;
+
+	errno = 0;
+	d = readdir(dir);
+	if (d == NULL && errno != 0)
+		*e = fault_sys(f, errno, "cannot list a folder");
+	return d;
+}
+
 bool
 file_exists(const char *path)
 {

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,8 @@ MUST_CHECK enum err file_make_dirs(const char *path, unsigned mode, struct fault
 MUST_CHECK enum err file_remove_tree(int dirfd, const char *name, struct fault *f);
 /* A file without a name on the file system of dir: gone when *fd is closed, crash or not. */
 MUST_CHECK enum err file_unnamed(const char *dir, int *fd, struct fault *f);
+/* readdir that tells a failing disk from the end: NULL with *e as it was, or an error in e and f. */
+struct dirent *file_next(DIR *dir, enum err *e, struct fault *f);
 /* Also true when the disk fails to say: who then opens it learns why. */
 bool file_exists(const char *path);
 MUST_CHECK enum err file_size(const char *path, uint64_t *out);

@@ -112,7 +112,7 @@ copy_tree(const char *from, const char *to, unsigned depth, struct fault *f)
 	if (dir == NULL)
 		return fault_sys(f, errno, "cannot list %s", from);
 	e = depth < DEPTH ? make_folder(to, f) : ERR_TOOBIG;
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		e = repo_join(a, from, d->d_name, f);
@@ -197,7 +197,7 @@ copy_documents(const struct repo *r, const char *there, enum which which, struct
 
 	if (dir == NULL)
 		return fault_sys(f, errno, "cannot list %s", r->meta);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (!wanted(d->d_name, which))
 			continue;
 		e = repo_join(a, r->meta, d->d_name, f);
@@ -260,7 +260,7 @@ sweep_there(const char *ours, const char *there, unsigned depth, struct fault *f
 
 	if (dir == NULL)
 		return fault_set(f, ERR_IO, "cannot list %s", there);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
 		e = repo_join(a, ours, d->d_name, f);

@@ -320,7 +320,7 @@ walk(struct repo *r, const char *folder, size_t skip, unsigned depth, struct fau
 
 	if (dir == NULL)
 		return fault_sys(f, errno, "cannot list %s", folder);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		e = repo_join(path, folder, d->d_name, f);

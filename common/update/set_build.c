@@ -27,7 +27,7 @@ set_sync_folders(const char *path, unsigned depth, struct fault *f)
 
 	if (depth > SET_DEPTH || (dir = opendir(path)) == NULL)
 		return fault_set(f, ERR_IO, "cannot list %s", path);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (d->d_name[0] == '.' && (d->d_name[1] == '\0' || strcmp(d->d_name, "..") == 0))
 			continue;
 		if (d->d_type == DT_DIR) {

@@ -70,7 +70,7 @@ drop_extras(const struct set_manifest *m, const char *folder, const char *at, st
 
 	if (dir == NULL)
 		return fault_sys(f, errno, "cannot list %s", folder);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		int n = snprintf(
 		    inner, sizeof inner, "%s%s%s", at, at[0] == '\0' ? "" : "/", d->d_name);
 

@@ -82,7 +82,7 @@ walk(struct list *l, const char *root, const char *below, struct fault *f)
 	dir = e == OK ? opendir(folder) : NULL;
 	if (dir == NULL)
 		return fault_sys(f, errno, "%s", folder);
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		if (below[0] == '\0')

@@ -44,7 +44,7 @@ class Run:
             return "hang"
         if self.status < 0:
             return f"signal {-self.status}"
-        if "Could not run test:" in self.text:     # a setup or teardown said no
+        if "Could not run test:" in self.text or "GROUP SETUP" in self.text:     # a setup or teardown said no
             return "test saw it"
         return CLEAN.get(self.status, f"exit {self.status}")
 
