@@ -30,7 +30,7 @@ MUST_CHECK enum err file_make_dirs(const char *path, unsigned mode, struct fault
 MUST_CHECK enum err file_remove_tree(int dirfd, const char *name, struct fault *f);
 /* A file without a name on the file system of dir: gone when *fd is closed, crash or not. */
 MUST_CHECK enum err file_unnamed(const char *dir, int *fd, struct fault *f);
-/* readdir that tells a failing disk from the end: NULL with *e as it was, or an error in e and f. */
+/* readdir that tells a failing disk from the end: NULL with *e as it was, or an error in *e. */
 struct dirent *file_next(DIR *dir, enum err *e, struct fault *f);
 /* Also true when the disk fails to say: who then opens it learns why. */
 bool file_exists(const char *path);

@@ -372,6 +372,22 @@ sql_last_id(struct sql *db)
 	return sqlite3_last_insert_rowid(db->db);
 }
 
+/* The check writes what a page could not be read for into its complaint: a lack of memory or a
+ * failing disk is no damage. */
+static enum err
+complaint(const struct sql *db, const char *said, struct fault *f)
+{
+	static const char why[] = "error code=";
+	const char *at = said != NULL ? strstr(said, why) : NULL;
+	long code = at != NULL ? strtol(at + sizeof why - 1, NULL, 10) & 0xff : SQLITE_CORRUPT;
+
+	if (code == SQLITE_NOMEM)
+		return fault_set(f, ERR_NOMEM, "%s: memory ran out", db->path);
+	if (code == SQLITE_IOERR)
+		return fault_set(f, ERR_IO, "%s cannot be read: %s", db->path, said);
+	return fault_set(f, ERR_PARSE, "%s is damaged: %s", db->path, said != NULL ? said : "?");
+}
+
 enum err
 sql_check(struct sql *db, struct fault *f)
 {
@@ -387,8 +403,7 @@ sql_check(struct sql *db, struct fault *f)
 	if (k != SQLITE_ROW)
 		e = sql_fault(db, k, f);
 	else if (said == NULL || strcmp(said, "ok") != 0)
-		e = fault_set(
-		    f, ERR_PARSE, "%s is damaged: %s", db->path, said != NULL ? said : "?");
+		e = complaint(db, said, f);
 	(void)sqlite3_finalize(s);
 	return e;
 }

@@ -66,7 +66,8 @@ uint64_t sql_u64(struct sql_stmt *s, int col); /* negative: 0 */
 
 uint64_t sql_changes(struct sql *db); /* rows of the last statement */
 int64_t sql_last_id(struct sql *db);
-/* PRAGMA quick_check: ERR_PARSE with the first complaint. */
+/* PRAGMA quick_check: ERR_PARSE with the first complaint; ERR_NOMEM or ERR_IO when a page could not
+ * be read for that reason. */
 MUST_CHECK enum err sql_check(struct sql *db, struct fault *f);
 struct sqlite3 *sql_handle(struct sql *db); /* for common/store */
 const char *sql_path(const struct sql *db);
