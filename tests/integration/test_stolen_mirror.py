@@ -159,6 +159,9 @@ def sent_elsewhere(f, change):
     served = thief(f, tree)
     hosts_file(f.hosts, THIEF)
     yield
+    for host in f.stations:                     # not the refused files alone: the way to the thief as well
+        f.wait_event("tamper.found", host,
+                     match=lambda e: e["data"]["unmapped"]["name"] == f"{NAME} {THIEF}")
     served.stop()
     hosts_file(f.hosts, BRANCH)
 
@@ -258,9 +261,6 @@ def test_thieves_are_refused_told_and_healed_from(scene):
         with theft(f):
             nobody_takes_it(f, tries, before, told)
         nobody_holds(f, MALWARE)
-    for host in f.stations:                     # not the refused files alone: the way to the thief as well
-        f.wait_event("tamper.found", host,
-                     match=lambda e: e["data"]["unmapped"]["name"] == f"{NAME} {THIEF}")
 
     assert everybody(f, lambda host: update(f, host)) == ["done"] * len(f.stations)
     want = (f.server.dir / "set/hashes.hdb").read_bytes()
