@@ -12,7 +12,6 @@ import pytest
 import fleet as fleets
 from world import wait_for
 
-BIN = pathlib.Path(os.environ["ATALAIA_BIN"])
 ADDRESSES = ("127.0.60.31", "127.0.60.32", "127.0.60.33")
 SILENT = """#!/usr/bin/python3
 import json, os, sys
@@ -57,9 +56,9 @@ def crash(world):
 
 
 @pytest.fixture(scope="module")
-def world():
+def world(debug_bin):
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-crash-"))
-    f = fleets.Fleet(BIN, root, addresses=ADDRESSES, lines=1000)
+    f = fleets.Fleet(debug_bin, root, addresses=ADDRESSES, lines=1000)
     s = f.server
     try:
         f.make_feed()
@@ -81,7 +80,7 @@ listen={ADDRESSES[0]}
         for name in ("atalaia-fetch", "atalaia-update-agent"):
             (silent / name).write_text(SILENT)
             (silent / name).chmod(0o755)
-        (silent / "atalaia-scan").symlink_to(BIN.resolve() / "atalaia-scan")
+        (silent / "atalaia-scan").symlink_to(debug_bin / "atalaia-scan")
         s.own(silent)
         s.conf.write_text(s.conf.read_text().replace(f"libexec = {f.bin}", f"libexec = {silent}"))
         f.start_agent(s)
@@ -130,6 +129,24 @@ def test_a_clean_stop_is_no_crash(world):
         assert world.server.agent.process.wait(20) == 0
         world.start_agent(world.server)
     running(world, task_id)
+
+
+@pytest.mark.parametrize("kind, args", [
+    ("update.now", {"feed": "signatures"}),                                              # stops when told to
+    ("role.set", {"role": "update-agent", "on": True, "settings": {"idle_timeout": "9m"}})])    # cannot
+def test_a_task_that_takes_too_long_fails_at_its_deadline(world, kind, args):
+    s = world.server
+    s.agent.process.terminate()
+    s.agent.process.wait(20)
+    s.agent = s.start("atalaia-agent", "run", "--config", s.conf,
+                      env={**os.environ, "ATALAIA_INJECT": "task.deadline"})
+    s.agent.line("ready")
+    task_id = send(world, kind, args)
+    wait_for(lambda: task(s, task_id).get("state") == "failed", 20, "the deadline")
+    assert task(s, task_id)["error"] == "deadline"
+    wait_for(lambda: in_console(world, task_id).get("error") == "deadline", 15, "the console knows")
+    later = send(world, "status")               # and holds up nobody
+    wait_for(lambda: task(s, later).get("state") == "done", 15, "the next task runs")
 
 
 def test_a_lost_journal_repeats_nothing(world):
