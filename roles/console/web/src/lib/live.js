@@ -33,6 +33,8 @@ class Stream {
 			this.wait = FIRST_WAIT_MS;
 			this.last ??= data.n;
 			data.again = this.greeted && !data.resumed; // the page fetches its lists anew
+			// Also the first time, soon: what changed since the page's first fetch was told to nobody.
+			data.missed = data.again || !this.greeted;
 			this.greeted = true;
 		}
 		if (kind === "event") this.last = data.n;

@@ -7,7 +7,7 @@ import { t, tn, tv } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { go, params, setParam } from "../lib/route.js";
 import { mayChange } from "../lib/session.js";
-import { Loading, Page, STATES, STATE_ORDER, State, Text, Time, useLoad } from "../ui/bits.jsx";
+import { Loading, Page, STATES, STATE_ORDER, State, Text, Time, useLoad, useThrottle } from "../ui/bits.jsx";
 import { Filter, Search } from "../ui/form.jsx";
 import { Count, VTable } from "../ui/table.jsx";
 import { TaskDialog } from "../ui/taskform.jsx";
@@ -139,9 +139,10 @@ export function Computers() {
 	const selected = useSignal(new Set());
 	const sort = useSignal({ by: "state", down: false });
 	const sending = useSignal(false);
+	const later = useThrottle(view.reload, 2000); // not while the first ten thousand come
 	useLive(
 		{ topics: "agents" },
-		{ agent: updateComputer, dropped: view.reload, hello: (h) => h.again && view.reload() },
+		{ agent: updateComputer, dropped: view.reload, hello: (h) => h.missed && later() },
 	);
 	useEffect(
 		() => () => {
