@@ -27,7 +27,7 @@ found: detections of a scan | free: bytes that are free | fresh: newer than what
 ftp: port | full: bytes received as full copies | full_bytes: that the full way would cost | gate: whether sets are load\\-tested
 got: value that was found | group: of agents | have: bytes that are there | healthy: the set before works | host: name of a PC
 how: delta or full | http: port | id: of a task, item or event | input: what drove the state | item: of the quarantine
-kept: what stays | kind: of a job, fact or engine | later: the proof comes later | linked: files that were hard links
+kept: what stays | known: 1 when it had come before and was not stored again | kind: of a job, fact or engine | later: the proof comes later | linked: files that were hard links
 made: a certificate was made | member: of a policy | memory_limit: bytes that a load test may use | metadata: bytes of metadata received
 method: of the request | mirror: which source | missing: parts of confinement that this kernel lacks | mode: mirror or origin, or file permissions
 more: more waits than fitted | ms: how long, in milliseconds | name: of a file, target, policy or server | need: bytes that are needed
