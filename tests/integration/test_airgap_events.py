@@ -106,9 +106,9 @@ def test_every_event_is_counted_once_and_goes_only_when_it_is_there(site):
     (site.stick / "acks").write_bytes(acks)          # the acknowledgement of the first only
     assert json.loads(site.agent("import-acks", "acks").stdout)["outcome"] == "taken"
     left = site.waiting()
-    assert 100 <= left <= before - 300
+    assert 100 <= left < 200                         # the agent's own come in between
     assert all(json.loads(x)["outcome"] == "taken" for x in site.agent("import-acks", "all").stdout.splitlines())
-    assert site.waiting() <= left - 100
+    assert site.waiting() < 100
     site.agent("import-acks", "all")                 # once more changes nothing
     site.console(True)                               # a line after all: nothing comes twice
     site.post(1)
