@@ -373,6 +373,12 @@ set_rates(struct events *ev, const uint64_t quota[EVENT_CLASSES])
 	ev->others.bytes_per_s = ev->others.bytes_burst / 3600;
 }
 
+static void
+drop_reported(void *ctx)
+{
+	events_durable(ctx, EVENT_TASK);
+}
+
 static enum err
 open_spool(
     struct events *ev, const struct events_options *o, struct spool_opened *opened, struct fault *f)
@@ -380,7 +386,9 @@ open_spool(
 	struct spool_options s = { .loop = o->loop,
 		.dir = o->state,
 		.report = events_report_drop,
-		.report_class = EVENT_TASK };
+		.reported = drop_reported,
+		.report_class = EVENT_TASK,
+		.ctx = ev };
 	enum err e;
 
 	memcpy(s.quota, o->quota, sizeof s.quota);

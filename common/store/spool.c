@@ -24,6 +24,7 @@ struct spool {
 	uint64_t quota[SPOOL_CLASSES];
 	bool running, closing;
 	unsigned open_handles;
+	void (*reported)(void *ctx);
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -83,6 +84,7 @@ round_done(uv_work_t *w, int status)
 	struct spool *sp = w->data;
 	struct spool_op *op, *next, *done = sp->round;
 	bool more = sp->worker.more_room && !sp->closing;
+	bool told = sp->worker.told && !sp->closing;
 
 	(void)status; /* never cancelled */
 	sp->running = false;
@@ -90,7 +92,7 @@ round_done(uv_work_t *w, int status)
 	sp->commits += sp->worker.commits;
 	sp->commit_errors += sp->worker.errors;
 	sp->worker.commits = sp->worker.errors = 0;
-	sp->worker.more_room = false;
+	sp->worker.more_room = sp->worker.told = false;
 	spool_db_state(sp->db, &sp->state);
 	for (op = done; op != NULL; op = next) {
 		next = op->next;
@@ -100,6 +102,8 @@ round_done(uv_work_t *w, int status)
 		}
 		answer(sp, op);
 	}
+	if (told && sp->reported != NULL)
+		sp->reported(sp->worker.ctx);
 	/* Behind what came meanwhile: events do not wait for the whole reserve. */
 	op = more ? spool_op_new(SPOOL_OP_CARE) : NULL;
 	if (op != NULL)
@@ -228,6 +232,7 @@ spool_open(
 		return e;
 	}
 	sp->loop = o->loop;
+	sp->reported = o->reported;
 	sp->tail = &sp->head;
 	memcpy(sp->quota, o->quota, sizeof sp->quota);
 	sp->worker = (struct spool_worker){ .db = sp->db,

@@ -23,6 +23,9 @@ struct spool_options {
 	/* Writes the body of an event that reports dropped events. Runs in the worker: touches
 	 * nothing of the loop's. NULL: drops are not reported. */
 	enum err (*report)(void *ctx, unsigned class, const struct spool_drop *d, struct buf *out);
+	/* Loop's thread: a report was stored, which no append of the caller's tells. May be NULL.
+	 */
+	void (*reported)(void *ctx);
 	unsigned report_class;
 	void *ctx;
 	uint32_t report_ms; /* 0: SPOOL_REPORT_MS */

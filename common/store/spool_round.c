@@ -167,6 +167,7 @@ report_class(struct spool_worker *w, unsigned class, struct fault *f)
 		e = spool_db_append(w->db, w->report_class, w->held[w->report_class],
 		    clock_wall_ms(), body.data, body.len, &seq, f);
 	buf_free(&body);
+	w->told = w->told || e == OK;
 	return e;
 }
 

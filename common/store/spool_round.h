@@ -61,6 +61,7 @@ struct spool_worker {
 	uint32_t held[SPOOL_CLASSES];			 /* read and not yet answered */
 	uint64_t commits, errors;
 	bool more_room; /* the reserve has another step to go */
+	bool told;	/* a report was appended */
 };
 
 /* Carries out the list; sets err, fault and results of each. One transaction; when that fails each
