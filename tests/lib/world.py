@@ -1,5 +1,6 @@
 """Helpers for tests that run real programs: start, wait for a condition with a deadline, stop."""
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -20,9 +21,16 @@ def wait_for(condition, seconds=15, what="condition"):
 
 
 def free_port(address="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    """Below what the kernel gives for port 0 and to connections, so that no neighbour gets it before its user."""
+    for _ in range(500):
+        port = random.randrange(24000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"no free port on {address}")
 
 
 SANITIZERS = ("ERROR: AddressSanitizer", "WARNING: ThreadSanitizer", ": runtime error: ")
