@@ -2,7 +2,6 @@
 #include "carry.h"
 
 #include "agent.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -46,15 +45,6 @@ may_carry(struct http_req *r, struct agent *a)
 /* --- receipts: what came of updates here --- */
 
 static enum err
-add_time(cJSON *o, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT];
-
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
-}
-
-static enum err
 add_rejected(cJSON *list, const struct feed_rejected *x)
 {
 	cJSON *o = cJSON_CreateObject();
@@ -67,7 +57,7 @@ add_rejected(cJSON *list, const struct feed_rejected *x)
 	if (e == OK)
 		e = json_add_string(o, "why", x->why);
 	if (e == OK)
-		e = add_time(o, "at", x->at);
+		e = json_add_time(o, "at", x->at);
 	if (e == OK)
 		return json_append(list, o);
 	cJSON_Delete(o);
@@ -85,7 +75,7 @@ add_receipt(cJSON *list, const struct update_view *v)
 	if (e == OK)
 		e = json_add_string(o, "sha256", v->facts->sha256);
 	if (e == OK)
-		e = add_time(o, "activated", v->facts->activated);
+		e = json_add_time(o, "activated", v->facts->activated);
 	if (e == OK)
 		e = json_add_array(o, "rejected", &rejected);
 	for (size_t i = 0; e == OK && i < v->facts->n_rejected; i++)

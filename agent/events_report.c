@@ -9,15 +9,6 @@
 #include <stdio.h>
 
 static enum err
-add_time(cJSON *o, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT];
-
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
-}
-
-static enum err
 fill_drop(cJSON *data, unsigned class, const struct spool_drop *d)
 {
 	enum err e = json_add_string(data, "class", event_class_word((enum event_class) class));
@@ -38,8 +29,8 @@ fill_drop(cJSON *data, unsigned class, const struct spool_drop *d)
 	if (e == OK)
 		e = json_add_u64(data, "total", d->total);
 	if (e == OK)
-		e = add_time(data, "since", d->since_ms);
-	return e == OK ? add_time(data, "until", d->until_ms) : e;
+		e = json_add_time(data, "since", d->since_ms);
+	return e == OK ? json_add_time(data, "until", d->until_ms) : e;
 }
 
 enum err

@@ -22,12 +22,7 @@
 static enum err
 add_time(cJSON *o, const char *name, int64_t ms)
 {
-	char text[CLOCK_TEXT];
-
-	if (ms == 0)
-		return OK;
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
+	return ms == 0 ? OK : json_add_time(o, name, ms);
 }
 
 static enum err

@@ -407,15 +407,6 @@ tasks_running(const struct tasks *ts)
 	return n;
 }
 
-static enum err
-add_time(cJSON *o, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT];
-
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
-}
-
 const cJSON *
 tasks_progress(struct tasks *ts, const struct journal_record *r)
 {
@@ -451,9 +442,9 @@ tasks_json(struct tasks *ts, const struct journal_record *r)
 	if (e == OK)
 		e = json_add_string(o, "via", r->via);
 	if (e == OK)
-		e = add_time(o, "created", r->created);
+		e = json_add_time(o, "created", r->created);
 	if (e == OK)
-		e = add_time(o, "updated", r->updated);
+		e = json_add_time(o, "updated", r->updated);
 	if (e != OK) {
 		cJSON_Delete(o);
 		return NULL;

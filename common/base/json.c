@@ -1,6 +1,7 @@
 /* json.c - trees and their getters and builders. Integers are exact: 2^53-1 fits cJSON's double. */
 #include "base/json.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <inttypes.h>
@@ -158,6 +159,15 @@ json_add_u64(cJSON *object, const char *name, uint64_t value)
 	if (value > JSON_MAX_INT)
 		return ERR_TOOBIG;
 	return add(object, name, cJSON_CreateNumber((double)value));
+}
+
+enum err
+json_add_time(cJSON *object, const char *name, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT];
+
+	clock_format(text, wall_ms);
+	return json_add_string(object, name, text);
 }
 
 enum err

@@ -59,6 +59,8 @@ const char *json_unknown_member(const cJSON *object, const char *const *allowed)
 MUST_CHECK enum err json_add_string(cJSON *object, const char *name, const char *value);
 MUST_CHECK enum err json_add_u64(cJSON *object, const char *name, uint64_t value);
 MUST_CHECK enum err json_add_bool(cJSON *object, const char *name, bool value);
+/* Milliseconds of the epoch as RFC 3339 with milliseconds. */
+MUST_CHECK enum err json_add_time(cJSON *object, const char *name, int64_t wall_ms);
 MUST_CHECK enum err json_add_object(
     cJSON *object, const char *name, cJSON **out); /* new empty object inside */
 MUST_CHECK enum err json_add_array(cJSON *object, const char *name, cJSON **out);

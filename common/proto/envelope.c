@@ -288,15 +288,6 @@ envelope_verify(const struct envelope *e, const struct authority *a,
 }
 
 static enum err
-add_time(cJSON *o, const char *name, int64_t ms)
-{
-	char text[CLOCK_TEXT];
-
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
-}
-
-static enum err
 add_args(cJSON *o, const cJSON *args)
 {
 	cJSON *copy = args != NULL ? cJSON_Duplicate(args, 1) : cJSON_CreateObject();
@@ -323,9 +314,9 @@ draft_tree(cJSON *tree, const struct envelope_draft *d)
 	if (e == OK)
 		e = add_args(part, d->args);
 	if (e == OK)
-		e = add_time(part, "not_before", d->not_before_ms);
+		e = json_add_time(part, "not_before", d->not_before_ms);
 	if (e == OK)
-		e = add_time(part, "expires", d->expires_ms);
+		e = json_add_time(part, "expires", d->expires_ms);
 	if (e == OK)
 		e = json_add_string(part, "issuer", d->issuer);
 	return e == OK ? json_add_array(tree, "signatures", &list) : e;

@@ -1,7 +1,6 @@
 /* event_bundle.c - see event_bundle.h: making bundles and acknowledgements. */
 #include "proto/event_bundle.h"
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -157,15 +156,13 @@ event_bundle_add(
 static enum err
 add_about(cJSON *o, const char *type, const char *agent, const struct event_bundle_about *a)
 {
-	char text[CLOCK_TEXT];
 	enum err e = json_add_string(o, "_type", type);
 
-	clock_format(text, a->created_ms);
 	if (e == OK)
 		e = json_add_string(o, "org", a->org);
 	if (e == OK)
 		e = json_add_string(o, "agent", agent);
-	return e == OK ? json_add_string(o, "created", text) : e;
+	return e == OK ? json_add_time(o, "created", a->created_ms) : e;
 }
 
 static enum err

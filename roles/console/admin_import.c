@@ -172,16 +172,14 @@ static enum err
 add_answer(struct import *x, cJSON *o, const struct buf *ack, bool whole)
 {
 	cJSON *receipts;
-	char text[CLOCK_TEXT];
 	enum err e = json_add_string(o, "agent", x->bundle.agent);
 
-	clock_format(text, x->bundle.created_ms);
 	if (e == OK)
 		e = json_add_string(o, "host", x->agent.host);
 	if (e == OK)
 		e = json_add_string(o, "bundle", x->bundle.name);
 	if (e == OK)
-		e = json_add_string(o, "created", text);
+		e = json_add_time(o, "created", x->bundle.created_ms);
 	if (e == OK)
 		e = json_add_bool(o, "whole", whole);
 	if (e == OK)

@@ -1,6 +1,5 @@
 #include "store.h"
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "facts.h"
 
@@ -15,12 +14,7 @@
 enum err
 store_add_time(cJSON *o, const char *name, int64_t ms)
 {
-	char text[CLOCK_TEXT];
-
-	if (ms <= 0)
-		return OK;
-	clock_format(text, ms);
-	return json_add_string(o, name, text);
+	return ms <= 0 ? OK : json_add_time(o, name, ms);
 }
 
 enum err
