@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "net/addr.h"
+#include "proto/event.h"
 
 #include <string.h>
 
@@ -220,10 +221,10 @@ check_known(const struct policy_member *m, const cJSON *item, struct fault *f)
 static enum err
 check_quota(const cJSON *item, struct fault *f)
 {
+	enum event_class class;
 	uint64_t size;
 
-	if (strcmp(item->string, "detection") != 0 && strcmp(item->string, "task") != 0 &&
-	    strcmp(item->string, "telemetry") != 0)
+	if (event_class_parse(item->string, &class) != OK)
 		return OK;
 	if (cJSON_IsString(item) &&
 	    text_size(item->valuestring, strlen(item->valuestring), &size) == OK &&
