@@ -4,6 +4,7 @@
 #include "base/inject.h"
 #include "base/log.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +122,7 @@ static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 			      "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;";
 
 /* Else each pager takes room for twenty pages at once, and a daemon has several. Refused, without
- * harm, when the library is in use already. */
+ * harm, when the library is in use already; no other thread may be in it meanwhile. */
 static void
 take_pages_one_by_one(void)
 {
@@ -133,11 +134,12 @@ open_once(struct sql *db, const struct sql_options *o, struct fault *f)
 {
 	int flags =
 	    o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	enum err e;
 	int k;
 
-	take_pages_one_by_one();
+	(void)pthread_once(&once, take_pages_one_by_one);
 	k = sqlite3_open_v2(db->path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-	enum err e;
 
 	if (k != SQLITE_OK)
 		return sql_fault(db, k, f);
