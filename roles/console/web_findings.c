@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VALUES(...) ((const struct finding_value[]){ __VA_ARGS__, { NULL, NULL } })
-
 static enum err
 say_contact(struct findings *x, const struct fleet_row *r, int64_t now)
 {
@@ -32,7 +30,7 @@ say_contact(struct findings *x, const struct fleet_row *r, int64_t now)
 	if (r->a.not_after < now)
 		return finding_add(x, &ended, NULL);
 	return finding_add(
-	    x, r->a.seen < now - FLEET_AWAY_MS ? &away : &near, VALUES({ "when", when }));
+	    x, r->a.seen < now - FLEET_AWAY_MS ? &away : &near, FINDING_VALUES({ "when", when }));
 }
 
 /* One feed: what it holds beside what there is. */
@@ -77,7 +75,7 @@ say_feed(struct findings *x, struct db *db, const struct fleet_row *r, const str
 	(void)snprintf(newest, sizeof(newest), "%" PRId64, new->version);
 	if (e == OK || e == ERR_NOTFOUND)
 		e = finding_add(x, f,
-		    VALUES({ "feed", new->feed }, { "version", version }, { "newest", newest },
+		    FINDING_VALUES({ "feed", new->feed }, { "version", version }, { "newest", newest },
 			{ "why", why }));
 	db_end(s);
 	return e;
@@ -99,7 +97,7 @@ say_rest(struct findings *x, const struct fleet_row *r)
 		e = finding_add(x, strcmp(r->engine, "up") == 0 ? &up : &down, NULL);
 	(void)snprintf(count, sizeof(count), "%" PRId64, r->detections);
 	if (e == OK && r->detections > 0)
-		e = finding_add(x, &found, VALUES({ "count", count }));
+		e = finding_add(x, &found, FINDING_VALUES({ "count", count }));
 	return e;
 }
 

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define SERVICES 8
-#define VALUES(...) ((const struct finding_value[]){ __VA_ARGS__, { NULL, NULL } })
 
 /* Ports that something of ours listens on, there or on the server, as they really are. */
 struct services {
@@ -55,14 +54,14 @@ check_ports(struct findings *x, const cJSON *settings, struct services *s)
 		uint32_t port;
 
 		if (!number(settings, names[i], 65535, dflts[i], &port))
-			return finding_add(x, &wrong, VALUES({ "option", names[i] }));
+			return finding_add(x, &wrong, FINDING_VALUES({ "option", names[i] }));
 		if (port != 0 && port < 1024)
-			return finding_add(x, &low, VALUES({ "option", names[i] }));
+			return finding_add(x, &low, FINDING_VALUES({ "option", names[i] }));
 		(void)snprintf(text, sizeof(text), "%" PRIu32, port);
 		for (size_t k = 0; k < s->n; k++)
 			if (port != 0 && port == s->port[k])
 				return finding_add(
-				    x, &twice, VALUES({ "option", names[i] }, { "port", text }));
+				    x, &twice, FINDING_VALUES({ "option", names[i] }, { "port", text }));
 		if (port != 0)
 			s->port[s->n++] = port;
 	}
@@ -106,7 +105,7 @@ check_range(struct findings *x, const cJSON *settings, const struct services *s)
 	(void)snprintf(from, sizeof(from), "%" PRIu32, first);
 	(void)snprintf(to, sizeof(to), "%" PRIu32, first + count - 1);
 	return finding_add(x, used > 0 ? &over : &fine,
-	    VALUES({ "first", from }, { "last", to }, { "ports", inside }));
+	    FINDING_VALUES({ "first", from }, { "last", to }, { "ports", inside }));
 }
 
 static enum err
@@ -128,7 +127,7 @@ check_address(struct findings *x, const cJSON *settings)
 	    addr_parse_ip(&a, item->valuestring, strlen(item->valuestring)) != OK ||
 	    strchr(item->valuestring, ':') != NULL)
 		return finding_add(x, &wrong, NULL);
-	return finding_add(x, &told, VALUES({ "address", item->valuestring }));
+	return finding_add(x, &told, FINDING_VALUES({ "address", item->valuestring }));
 }
 
 /* What the PC listens on as an agent: its task port as it reported it, 2227 for its own programs;
