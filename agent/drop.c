@@ -22,9 +22,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TRIES_MAX                                                                                  \
-	11u /* with the pauses about half an hour, half of what a collect task may take            \
-	     */
+/* With the pauses about half an hour, half of what a collect task may take. */
+#define TRIES_MAX 11u
 #define FIRST_PAUSE_MS 1000u
 #define MAX_PAUSE_MS 900000u
 

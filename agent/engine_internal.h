@@ -51,7 +51,6 @@ struct engine_samples {
 };
 
 struct engine_ask;
-struct capture;
 
 struct engine_job {
 	struct engine *e;

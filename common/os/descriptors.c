@@ -2,8 +2,8 @@
 
 #include <sys/resource.h>
 
-#define RESERVE 32u /* more than the threads of the pool and the listeners may open at one moment  \
-		     */
+/* More than the threads of the pool and the listeners may open at one moment. */
+#define RESERVE 32u
 
 static uint64_t tight_from = UINT64_MAX;
 

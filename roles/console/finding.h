@@ -25,8 +25,7 @@ struct finding {
 	const char *remedy; /* NULL when good */
 };
 
-#define FINDING_VALUES(...)                                                                        \
-	((const struct finding_value[]){ __VA_ARGS__, { NULL, NULL } })
+#define FINDING_VALUES(...) ((const struct finding_value[]){ __VA_ARGS__, { NULL, NULL } })
 /* values: up to one whose name is NULL; NULL: none. */
 MUST_CHECK enum err finding_add(
     struct findings *x, const struct finding *f, const struct finding_value *values);

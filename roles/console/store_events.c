@@ -149,9 +149,8 @@ store_events_each(struct db *db, const struct event_query *q,
 	return e;
 }
 
-#define LIMIT_EVENTS_ANSWER                                                                        \
-	(8u << 20) /* then only heads follow: fat events must not hide others                      \
-		    */
+/* Then only heads follow: fat events must not hide others. */
+#define LIMIT_EVENTS_ANSWER (8u << 20)
 
 struct listing {
 	struct buf *out;

@@ -75,8 +75,8 @@ say_feed(struct findings *x, struct db *db, const struct fleet_row *r, const str
 	(void)snprintf(newest, sizeof(newest), "%" PRId64, new->version);
 	if (e == OK || e == ERR_NOTFOUND)
 		e = finding_add(x, f,
-		    FINDING_VALUES({ "feed", new->feed }, { "version", version }, { "newest", newest },
-			{ "why", why }));
+		    FINDING_VALUES({ "feed", new->feed }, { "version", version },
+			{ "newest", newest }, { "why", why }));
 	db_end(s);
 	return e;
 }

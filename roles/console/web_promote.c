@@ -60,8 +60,8 @@ check_ports(struct findings *x, const cJSON *settings, struct services *s)
 		(void)snprintf(text, sizeof(text), "%" PRIu32, port);
 		for (size_t k = 0; k < s->n; k++)
 			if (port != 0 && port == s->port[k])
-				return finding_add(
-				    x, &twice, FINDING_VALUES({ "option", names[i] }, { "port", text }));
+				return finding_add(x, &twice,
+				    FINDING_VALUES({ "option", names[i] }, { "port", text }));
 		if (port != 0)
 			s->port[s->n++] = port;
 	}
