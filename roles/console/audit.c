@@ -39,6 +39,32 @@ who(const struct call *call)
 	return call->peer.role == PKI_NONE ? "" : call->peer.name;
 }
 
+/* What every refusal says; path NULL: none. *out is NULL on failure. */
+static enum err
+refusal_data(cJSON **out, const char *what, const char *code, const char *by, const char *address,
+    const char *path, const char *why)
+{
+	cJSON *data = cJSON_CreateObject();
+	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "what", what);
+
+	if (e == OK)
+		e = json_add_string(data, "code", code);
+	if (e == OK)
+		e = json_add_string(data, "who", by);
+	if (e == OK)
+		e = json_add_string(data, "address", address);
+	if (e == OK && path != NULL)
+		e = json_add_string(data, "path", path);
+	if (e == OK)
+		e = json_add_string(data, "why", why);
+	if (e != OK) {
+		cJSON_Delete(data);
+		data = NULL;
+	}
+	*out = data;
+	return e;
+}
+
 enum err
 audit_refusal(struct call *call, struct db *db, const char *what)
 {
@@ -50,16 +76,8 @@ audit_refusal(struct call *call, struct db *db, const char *what)
 	    log_q(who(call)), call->address, log_q(fault_text(&call->fault)));
 	if (!take())
 		return OK;
-	data = cJSON_CreateObject();
-	e = data == NULL ? ERR_NOMEM : json_add_string(data, "what", what);
-	if (e == OK)
-		e = json_add_string(data, "code", call->code);
-	if (e == OK)
-		e = json_add_string(data, "who", who(call));
-	if (e == OK)
-		e = json_add_string(data, "address", call->address);
-	if (e == OK)
-		e = json_add_string(data, "why", fault_text(&call->fault));
+	e = refusal_data(
+	    &data, what, call->code, who(call), call->address, NULL, fault_text(&call->fault));
 	if (e == OK && bucket.skipped > 0)
 		e = json_add_u64(data, "refusals_not_recorded", bucket.skipped);
 	if (e != OK) {
@@ -99,35 +117,12 @@ away_done(struct job *job, enum err result)
 	free(a);
 }
 
-static cJSON *
-away_data(const char *what, const struct http_refusal *x, uint64_t count)
-{
-	cJSON *data = cJSON_CreateObject();
-	enum err e = data == NULL ? ERR_NOMEM : json_add_string(data, "what", what);
-
-	if (e == OK)
-		e = json_add_string(data, "code", x->code);
-	if (e == OK)
-		e = json_add_string(data, "who", x->id == NULL ? "" : x->id->name);
-	if (e == OK)
-		e = json_add_string(data, "address", x->peer);
-	if (e == OK)
-		e = json_add_string(data, "path", x->path);
-	if (e == OK)
-		e = json_add_string(data, "why", x->why);
-	if (e == OK)
-		e = json_add_u64(data, "count", count);
-	if (e == OK)
-		return data;
-	cJSON_Delete(data);
-	return NULL;
-}
-
 void
 audit_turned_away(struct console *c, const char *what, const struct http_refusal *x)
 {
 	struct turned_away *a;
 	uint64_t count;
+	enum err e;
 
 	if (x->told || c->stopping ||
 	    !refusals_tell(&c->refusals, x->code, x->peer, clock_mono_ms(), &count))
@@ -136,7 +131,12 @@ audit_turned_away(struct console *c, const char *what, const struct http_refusal
 	if (a == NULL)
 		return;
 	a->c = c;
-	a->data = away_data(what, x, count);
+	e = refusal_data(
+	    &a->data, what, x->code, x->id == NULL ? "" : x->id->name, x->peer, x->path, x->why);
+	if (e == OK && json_add_u64(a->data, "count", count) != OK) {
+		cJSON_Delete(a->data);
+		a->data = NULL;
+	}
 	a->job.run = away_run;
 	a->job.done = away_done;
 	work_add(&c->db_work, &a->job);
