@@ -226,14 +226,26 @@ run(uv_work_t *work)
 static void finished(uv_work_t *work, int status);
 
 static void
-go(struct upload *u, enum step step, upload_cb done, void *ctx)
+set_step(struct upload *u, enum step step, upload_cb done, void *ctx)
 {
 	u->step = step;
 	u->running = true;
 	u->done = done;
 	u->ctx = ctx;
+}
+
+static void
+queue(struct upload *u)
+{
 	/* Fails only without a work function. */
 	(void)uv_queue_work(u->box->loop, &u->work, run, finished);
+}
+
+static void
+go(struct upload *u, enum step step, upload_cb done, void *ctx)
+{
+	set_step(u, step, done, ctx);
+	queue(u);
 }
 
 /* A part of which nothing came is no use to anybody. */
@@ -340,7 +352,7 @@ begin_waiter(struct upload *u)
 	bool was_dropped = u->dropped, asks = u->step == STEP_ASK;
 
 	if (!was_dropped && !u->stopped) {
-		go(u, u->step, u->done, u->ctx);
+		queue(u);
 		return;
 	}
 	u->running = false;
@@ -353,31 +365,34 @@ begin_waiter(struct upload *u)
 		begin_waiter(waiter);
 }
 
+/* Puts one with a ticket into the list; returns the newest that had the same, or NULL. */
+static struct upload *
+enlist(struct upload *u)
+{
+	struct upload *before = u->box->ticketed;
+
+	if (u->ticket[0] == '\0')
+		return NULL;
+	u->next = before;
+	u->box->ticketed = u;
+	while (before != NULL && strcmp(before->ticket, u->ticket) != 0)
+		before = before->next;
+	return before;
+}
+
 /* The line of an earlier one with this ticket is dead, or its client would not have come again. */
 static void
 begin(struct upload *u, enum step step, upload_cb done, void *ctx)
 {
-	struct upload *before = u->box->ticketed;
+	struct upload *before = enlist(u);
 
-	while (before != NULL && strcmp(before->ticket, u->ticket) != 0)
-		before = before->next;
-	if (u->ticket[0] != '\0') {
-		u->next = u->box->ticketed;
-		u->box->ticketed = u;
-	} else {
-		before = NULL;
-	}
+	set_step(u, step, done, ctx);
 	if (before != NULL)
 		before->stopped = true;
-	if (before == NULL || !before->running) {
-		go(u, step, done, ctx);
-		return;
-	}
-	before->waiter = u;
-	u->step = step;
-	u->running = true;
-	u->done = done;
-	u->ctx = ctx;
+	if (before != NULL && before->running)
+		before->waiter = u;
+	else
+		queue(u);
 }
 
 /* What the client called it, as far as it is harmless; the rest of the name is ours. */
