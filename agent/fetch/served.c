@@ -52,7 +52,7 @@ walk(struct served *s, const char *folder, unsigned depth, struct fault *f)
 
 	if (d == NULL)
 		return fault_sys(f, errno, "cannot open %s", folder);
-	while (r == OK && (e = readdir(d)) != NULL) {
+	while (r == OK && (e = file_next(d, &r, f)) != NULL) {
 		char path[OBJECT_PATH];
 		struct stat st;
 

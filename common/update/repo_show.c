@@ -100,7 +100,7 @@ add_waiting(const struct repo *r, cJSON *list, struct fault *f)
 
 	if (e != OK || (dir = opendir(path)) == NULL)
 		return e;
-	while (e == OK && (d = readdir(dir)) != NULL) {
+	while (e == OK && (d = file_next(dir, &e, f)) != NULL) {
 		size_t n = strlen(d->d_name);
 
 		if (!text_ends(d->d_name, ".json") || n > 69)

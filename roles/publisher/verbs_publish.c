@@ -222,7 +222,7 @@ put_clamav(struct repo *r, const char *dir, struct fault *f)
 
 	if (list == NULL)
 		return fault_sys(f, errno, "cannot list %s", dir);
-	while (e == OK && (d = readdir(list)) != NULL) {
+	while (e == OK && (d = file_next(list, &e, f)) != NULL) {
 		if (!is_clamav_data(d->d_name))
 			continue;
 		e = file_join(path, sizeof path, dir, d->d_name);

@@ -3,6 +3,7 @@
 #include "ftp_reply.h"
 
 #include "base/limits.h"
+#include "os/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -118,7 +119,7 @@ read_names(DIR *d, struct names *l, const char *hidden)
 	const struct dirent *de;
 	enum err e = OK;
 
-	while (e == OK && (de = readdir(d)) != NULL) {
+	while (e == OK && (de = file_next(d, &e, NULL)) != NULL) {
 		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 			continue;
 		if (hidden != NULL && strcmp(de->d_name, hidden) == 0)
