@@ -33,8 +33,8 @@ class Stream {
 			this.wait = FIRST_WAIT_MS;
 			this.last ??= data.n;
 			data.again = this.greeted && !data.resumed; // the page fetches its lists anew
-			// Also the first time, soon: what changed since the page's first fetch was told to nobody.
-			data.missed = data.again || !this.greeted;
+			// Also the first time: what changed since the page's first fetch was told to nobody.
+			if (data.again || !this.greeted) this.handlers().missed?.();
 			this.greeted = true;
 		}
 		if (kind === "event") this.last = data.n;
@@ -78,8 +78,9 @@ class Stream {
 	}
 }
 
-// handlers: functions by message kind. They may change with every render, the stream stays; it opens
-// again when the query does, and pauses while `on` is false.
+// handlers: functions by message kind, and `missed`: something may have changed that no message told of. They
+// may change with every render, the stream stays; it opens again when the query does, and pauses while `on` is
+// false.
 export function useLive(query, handlers, on = true) {
 	const current = useRef(handlers);
 	current.current = handlers;

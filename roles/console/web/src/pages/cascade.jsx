@@ -343,7 +343,7 @@ export function Cascade() {
 	const soon = useThrottle(view.reload, 500);
 	useLive(
 		{ topics: "agents,events", type: "org.atalaia.role.*" },
-		{ agent: soon, event: soon, dropped: soon, hello: (h) => h.missed && soon() },
+		{ agent: soon, event: soon, dropped: soon, missed: soon },
 	);
 	const d = view.data.value;
 	const node = d?.nodes.find((n) => n.id === chosen.value) ?? d?.nodes[0];

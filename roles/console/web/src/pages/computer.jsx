@@ -238,7 +238,7 @@ export function Computer({ id }) {
 	const mine = (row) => row.agent === id && soon();
 	useLive(
 		{ topics: "agents,tasks,events", agent: id },
-		{ agent: mine, event: soon, task: soon, dropped: soon, hello: (h) => h.missed && soon() },
+		{ agent: mine, event: soon, task: soon, dropped: soon, missed: soon },
 	);
 	const d = view.data.value;
 	if (!d)

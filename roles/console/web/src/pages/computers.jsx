@@ -142,7 +142,7 @@ export function Computers() {
 	const later = useThrottle(view.reload, 2000); // not while the first ten thousand come
 	useLive(
 		{ topics: "agents" },
-		{ agent: updateComputer, dropped: view.reload, hello: (h) => h.missed && later() },
+		{ agent: updateComputer, dropped: view.reload, missed: later },
 	);
 	useEffect(
 		() => () => {

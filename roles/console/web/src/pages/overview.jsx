@@ -212,7 +212,7 @@ export function Overview() {
 	const soon = useThrottle(view.reload, 1000);
 	useLive(
 		{ topics: "agents,tasks,events", class: "detection" },
-		{ hello: (h) => h.missed && soon(), agent: soon, task: soon, event: soon, dropped: soon },
+		{ missed: soon, agent: soon, task: soon, event: soon, dropped: soon },
 	);
 	const d = view.data.value;
 	return (

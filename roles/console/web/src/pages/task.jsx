@@ -200,7 +200,7 @@ export function Task({ id }) {
 	const soon = useThrottle(view.reload, 200);
 	useLive(
 		{ topics: "tasks" },
-		{ task: (x) => x.id === id && soon(), dropped: soon, hello: (h) => h.missed && soon() },
+		{ task: (x) => x.id === id && soon(), dropped: soon, missed: soon },
 	);
 	const d = view.data.value;
 	if (!d)

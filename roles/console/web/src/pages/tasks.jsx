@@ -34,7 +34,7 @@ export function Tasks() {
 	});
 	const creating = useSignal(false);
 	const soon = useThrottle(view.reload, 300);
-	useLive({ topics: "tasks" }, { task: soon, dropped: soon, hello: (h) => h.missed && soon() });
+	useLive({ topics: "tasks" }, { task: soon, dropped: soon, missed: soon });
 	const tasks = view.data.value ?? [];
 	const waiting = tasks.filter((x) => x.state === "waiting");
 	return (
