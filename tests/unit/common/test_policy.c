@@ -12,73 +12,72 @@ parse(const char *origin, const char *text)
 	return p;
 }
 
+static const struct {
+	const char *text, *says; /* says NULL: accepted */
+} documents[] = {
+	{ "{}", NULL },
+	{ "{\"update\":{\"auto\":false,\"interval\":\"4h\",\"bypass\":\"never\"}}", NULL },
+	{ "{\"update\":{\"bypass\":\"30m\",\"delta\":\"require\",\"rate_limit\":\"64k\"}}", NULL },
+	{ "{\"update\":{\"windows\":[\"22:00-06:00\",\"12:00-24:00\"]}}", NULL },
+	{ "{\"engine\":{\"gate\":\"on\",\"n\":1,\"b\":true}}", NULL },
+	{ "{\"newer\":{\"x\":[{}]},\"update\":{\"newer\":1}}", NULL },
+	{ "[]", "object" },
+	{ "7", "object" },
+	{ "{\"update\":7}", "'update'" },
+	{ "{\"update\":{\"auto\":1}}", "'update.auto'" },
+	{ "{\"update\":{\"auto\":null}}", "'update.auto'" },
+	{ "{\"update\":{\"interval\":4}}", "'update.interval'" },
+	{ "{\"update\":{\"interval\":\"soon\"}}", "'update.interval'" },
+	{ "{\"update\":{\"interval\":\"never\"}}", "'update.interval'" },
+	{ "{\"update\":{\"delta\":\"Prefer\"}}", "prefer require off" },
+	{ "{\"update\":{\"delta\":\"\"}}", "'update.delta'" },
+	{ "{\"update\":{\"delta\":\"prefer require\"}}", "'update.delta'" },
+	{ "{\"update\":{\"rate_limit\":-1}}", "" },
+	{ "{\"update\":{\"rate_limit\":\"fast\"}}", "'update.rate_limit'" },
+	{ "{\"update\":{\"windows\":\"22:00-06:00\"}}", "'update.windows'" },
+	{ "{\"update\":{\"windows\":[\"2:00-06:00\"]}}", "'update.windows'" },
+	{ "{\"update\":{\"windows\":[\"24:01-06:00\"]}}", "'update.windows'" },
+	{ "{\"update\":{\"windows\":[7]}}", "'update.windows'" },
+	{ "{\"scan\":{\"paths\":[7]}}", "'scan.paths'" },
+	{ "{\"engine\":{\"x\":{}}}", "'engine.x'" },
+	{ "{\"engine\":[]}", "'engine'" },
+	{ "{\"events\":{\"quotas\":{\"task\":[]}}}", "'events.quotas.task'" },
+	{ "{\"events\":{\"quotas\":{\"telemetry\":\"1000k\"}}}", "at least 1M" },
+	{ "{\"sources\":{\"update_agents\":[{\"host\":\"h\"}]}}", "'name'" },
+	{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\"}]}}", "'host'" },
+	{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"ftp\":70000}]}"
+	  "}",
+	    "'ftp'" },
+	{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":["
+	  "\"x\"]}]}}",
+	    "'subnets'" },
+	{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":7}]}"
+	  "}",
+	    "'subnets'" },
+	{ "{\"sources\":{\"addresses\":{\"m.example\":[\"10.1.0.5\",\"fd00::1\"]}}}", NULL },
+	{ "{\"sources\":{\"addresses\":[]}}", "'sources.addresses'" },
+	{ "{\"sources\":{\"addresses\":{\"m.example\":\"10.1.0.5\"}}}",
+	    "'sources.addresses.m.example'" },
+	{ "{\"sources\":{\"addresses\":{\"m.example\":[\"m2\"]}}}",
+	    "'sources.addresses.m.example'" },
+	{ "{\"update\":{},\"update\":{}}", "" },
+};
+
 static void
 test_refusals_name_the_member(void **state)
 {
-	static const struct {
-		const char *text, *says; /* says NULL: accepted */
-	} cases[] = {
-		{ "{}", NULL },
-		{ "{\"update\":{\"auto\":false,\"interval\":\"4h\",\"bypass\":\"never\"}}", NULL },
-		{ "{\"update\":{\"bypass\":\"30m\",\"delta\":\"require\",\"rate_limit\":\"64k\"}}",
-		    NULL },
-		{ "{\"update\":{\"windows\":[\"22:00-06:00\",\"12:00-24:00\"]}}", NULL },
-		{ "{\"engine\":{\"gate\":\"on\",\"n\":1,\"b\":true}}", NULL },
-		{ "{\"newer\":{\"x\":[{}]},\"update\":{\"newer\":1}}", NULL },
-		{ "[]", "object" },
-		{ "7", "object" },
-		{ "{\"update\":7}", "'update'" },
-		{ "{\"update\":{\"auto\":1}}", "'update.auto'" },
-		{ "{\"update\":{\"auto\":null}}", "'update.auto'" },
-		{ "{\"update\":{\"interval\":4}}", "'update.interval'" },
-		{ "{\"update\":{\"interval\":\"soon\"}}", "'update.interval'" },
-		{ "{\"update\":{\"interval\":\"never\"}}", "'update.interval'" },
-		{ "{\"update\":{\"delta\":\"Prefer\"}}", "prefer require off" },
-		{ "{\"update\":{\"delta\":\"\"}}", "'update.delta'" },
-		{ "{\"update\":{\"delta\":\"prefer require\"}}", "'update.delta'" },
-		{ "{\"update\":{\"rate_limit\":-1}}", "" },
-		{ "{\"update\":{\"rate_limit\":\"fast\"}}", "'update.rate_limit'" },
-		{ "{\"update\":{\"windows\":\"22:00-06:00\"}}", "'update.windows'" },
-		{ "{\"update\":{\"windows\":[\"2:00-06:00\"]}}", "'update.windows'" },
-		{ "{\"update\":{\"windows\":[\"24:01-06:00\"]}}", "'update.windows'" },
-		{ "{\"update\":{\"windows\":[7]}}", "'update.windows'" },
-		{ "{\"scan\":{\"paths\":[7]}}", "'scan.paths'" },
-		{ "{\"engine\":{\"x\":{}}}", "'engine.x'" },
-		{ "{\"engine\":[]}", "'engine'" },
-		{ "{\"events\":{\"quotas\":{\"task\":[]}}}", "'events.quotas.task'" },
-		{ "{\"events\":{\"quotas\":{\"telemetry\":\"1000k\"}}}", "at least 1M" },
-		{ "{\"sources\":{\"update_agents\":[{\"host\":\"h\"}]}}", "'name'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\"}]}}", "'host'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"ftp\":70000}]}"
-		  "}",
-		    "'ftp'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":["
-		  "\"x\"]}]}}",
-		    "'subnets'" },
-		{ "{\"sources\":{\"update_agents\":[{\"name\":\"n\",\"host\":\"h\",\"subnets\":7}]}"
-		  "}",
-		    "'subnets'" },
-		{ "{\"sources\":{\"addresses\":{\"m.example\":[\"10.1.0.5\",\"fd00::1\"]}}}",
-		    NULL },
-		{ "{\"sources\":{\"addresses\":[]}}", "'sources.addresses'" },
-		{ "{\"sources\":{\"addresses\":{\"m.example\":\"10.1.0.5\"}}}",
-		    "'sources.addresses.m.example'" },
-		{ "{\"sources\":{\"addresses\":{\"m.example\":[\"m2\"]}}}",
-		    "'sources.addresses.m.example'" },
-		{ "{\"update\":{},\"update\":{}}", "" },
-	};
 	struct policy *p;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++) {
 		struct fault f = { 0 };
-		size_t n = strlen(cases[i].text);
-		char *text = test_copy(cases[i].text, n);
+		size_t n = strlen(documents[i].text);
+		char *text = test_copy(documents[i].text, n);
 		enum err e = policy_parse(&p, "default.json", text, n, &f);
 
-		assert_true((e == OK) == (cases[i].says == NULL));
+		assert_true((e == OK) == (documents[i].says == NULL));
 		if (e != OK) {
-			assert_non_null(strstr(fault_text(&f), cases[i].says));
+			assert_non_null(strstr(fault_text(&f), documents[i].says));
 			assert_non_null(strstr(fault_text(&f), "default.json"));
 		}
 		policy_free(p);
