@@ -86,6 +86,23 @@ steps_fire(uv_timer_t *t)
 		(void)uv_timer_start(t, t->timer_cb, 0, uv_timer_get_repeat(t));
 }
 
+static inline void
+steps_turn(uv_loop_t *loop, unsigned n)
+{
+	while (n-- > 0)
+		(void)uv_run(loop, UV_RUN_NOWAIT);
+}
+
+/* Time passes for a server whose timer `tick` this is. */
+static inline void
+steps_pass(uv_loop_t *loop, uv_timer_t *tick, uint64_t ms)
+{
+	steps_ms += ms;
+	if (tick != NULL)
+		steps_fire(tick);
+	steps_turn(loop, 2);
+}
+
 /* Real time, for the one thing that steps cannot say: how long a thread of the pool takes. */
 static inline bool
 steps_patience(uint64_t since_ns)

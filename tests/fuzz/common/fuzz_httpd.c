@@ -281,19 +281,9 @@ turn_body(struct play *p, bool on)
 }
 
 static void
-turns(struct play *p, unsigned n)
-{
-	while (n-- > 0)
-		(void)uv_run(&p->loop, UV_RUN_NOWAIT);
-}
-
-static void
 pass(struct play *p, uint64_t ms)
 {
-	steps_ms += ms;
-	if (!p->closed)
-		steps_fire(&p->d->tick);
-	turns(p, 2);
+	steps_pass(&p->loop, p->closed ? NULL : &p->d->tick, ms);
 }
 
 static void
@@ -371,11 +361,11 @@ step(struct play *p, struct steps *s)
 		close_server(p, (uint64_t)step_byte(s) * 20);
 		break;
 	default:
-		turns(p, 1 + (op >> 4));
+		steps_turn(&p->loop, 1 + (op >> 4));
 		break;
 	}
 	if ((op & 15) < 6)
-		turns(p, 1);
+		steps_turn(&p->loop, 1);
 }
 
 static void
@@ -429,7 +419,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(p.open == 0);
 	for (unsigned i = 0; i < CLIENTS; i++)
 		client_close(&p.clients[i].fd);
-	turns(&p, 1);
+	steps_turn(&p.loop, 1);
 	MUST(uv_loop_close(&p.loop) == 0);
 	clock_replace(NULL, NULL);
 	return 0;

@@ -204,19 +204,9 @@ static const char *const lines[] = { "USER ftp\r\nPASS x\r\n", "PASV\r\n", "EPSV
 	"EPSV\r\nSTOR incoming/mwav.log\r\n", "STOR y" };
 
 static void
-turns(struct play *p, unsigned n)
-{
-	while (n-- > 0)
-		(void)uv_run(&p->loop, UV_RUN_NOWAIT);
-}
-
-static void
 pass(struct play *p, uint64_t ms)
 {
-	steps_ms += ms;
-	if (!p->closed)
-		steps_fire(&p->server->tick);
-	turns(p, 2);
+	steps_pass(&p->loop, p->closed ? NULL : &p->server->tick, ms);
 }
 
 /* Time for a worker: a little of the real one. */
@@ -224,7 +214,7 @@ static void
 wait_for_worker(struct play *p)
 {
 	(void)usleep(300);
-	turns(p, 2);
+	steps_turn(&p->loop, 2);
 }
 
 static void
@@ -294,7 +284,7 @@ control_step(struct play *p, struct steps *s, uint8_t op, unsigned i)
 		receive(p, i);
 		break;
 	}
-	turns(p, 2);
+	steps_turn(&p->loop, 2);
 }
 
 static void
@@ -321,7 +311,7 @@ data_step(struct play *p, struct steps *s, uint8_t op, unsigned i)
 		client_close(&p->data[i]);
 		break;
 	}
-	turns(p, 2);
+	steps_turn(&p->loop, 2);
 }
 
 static void
@@ -362,7 +352,7 @@ end_play(struct play *p)
 	for (unsigned i = 0; i < DATAS; i++)
 		client_close(&p->data[i]);
 	while (uv_loop_alive(&p->loop) && steps_patience(since)) /* an upload that was dropped */
-		turns(p, 1);
+		steps_turn(&p->loop, 1);
 	dropbox_close(p->box);
 	files_close(p->files);
 	options_free(&p->options, p->conf);
