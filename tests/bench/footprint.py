@@ -90,22 +90,8 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-footprint-"))
     f = fleets.Fleet(programs, root, addresses=("127.0.96.1", "127.0.96.2", "127.0.96.3"), lines=1000)
     try:
-        f.make_feed()
-        f.publish()
-        f.start_console(admin_port=0)
-        f.configure_agent(f.server, world.free_port(), role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {f.server.address}
-""")
-        f.start_agent(f.server)
+        f.first_set()
         w = f.workstation
-        f.configure_agent(w, world.free_port())
-        f.enroll(w)
-        f.start_agent(w)
-        current = w.dir / "state/feeds/signatures/current"
-        world.wait_for(current.is_symlink, 60, "the first set")
         with world.Procs() as procs:
             other = freshclam(root, procs)
             time.sleep(25)                  # idle: what the start took has been given back

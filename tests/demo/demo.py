@@ -141,13 +141,7 @@ class Demo:
         # Updates of signatures wait for a task at first, so that each step can be seen.
         f.start_console(self.policy(auto=False), web=PAGES)
         s.seen(f"console on {self.server.address}:2225, administrator's API on 127.0.0.1:2226")
-        f.configure_agent(self.server, 2227, role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {self.server.address}
-http_port = 2221
-""")
+        f.configure_agent(self.server, 2227, role=f.origin(http_port=2221))
         f.start_agent(self.server)
         s.seen(f"server's mirror on {self.server.address}: FTP 2021, HTTP 2221, version port 3333")
         f.configure_agent(self.branch, 12227)

@@ -64,12 +64,7 @@ def world(debug_bin):
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=22980)
-        f.configure_agent(s, 22981, more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-""")
+        f.configure_agent(s, 22981, more="retry=1h", role=f.origin())
         f.enroll(s)
         f.start_agent(s)
         wait_for(lambda: json.loads(s.local("/v1/status"))["policy"]["authority"], 20, "authority")

@@ -40,13 +40,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "10s", "jitter": "0"}}, admin_port=22970)
-        f.configure_agent(f.server, 22971, more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, 22971, more="retry=500ms", role=f.origin(poll_interval="200ms"))
         f.configure_agent(w, 22972, more="retry=500ms", engine=f"""[engine]
 type=clamd
 clamd_socket={w.dir}/run/clamd.sock

@@ -31,12 +31,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(admin_port=22990)
-        f.configure_agent(s, 22991, more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-""")
+        f.configure_agent(s, 22991, more="retry=1h", role=f.origin())
         f.enroll(s)
         f.start_agent(s)
         wait_for(lambda: json.loads(s.local("/v1/status"))["policy"]["authority"], 20, "authority")
@@ -47,8 +42,7 @@ listen={ADDRESSES[0]}
 
 
 def ca_of(world):
-    state = world.server.dir / "console"
-    return cc.load_ca(*((state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
+    return cc.ca_in(world.server.dir / "console")
 
 
 def another_ca():

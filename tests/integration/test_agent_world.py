@@ -67,14 +67,8 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy=policy(), **PORTS)
-        f.configure_agent(f.server, EVENT["server"], more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-http_port=2221
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, EVENT["server"], more="retry=500ms",
+                          role=f.origin(http_port=2221, poll_interval="200ms"))
         f.configure_agent(f.branch, EVENT["branch"], more="retry=500ms")
         f.configure_agent(f.workstation, EVENT["workstation"], more="retry=500ms")
         yield f

@@ -155,12 +155,7 @@ def test_workstations_of_the_site_hear_of_a_stick():
             "update": {"bypass": "never", "jitter": "0"},
             "sources": {"update_agents": [{"name": "branch", "host": f.branch.address, "ftp": 2021, "http": 0,
                                            "version": 3333, "subnets": ["127.0.95.0/24"]}]}})
-        f.configure_agent(f.server, world.free_port(), role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {f.server.address}
-""")
+        f.configure_agent(f.server, world.free_port(), role=f.origin())
         f.start_agent(f.server)
         f.configure_agent(f.branch, world.free_port(), role=f"[update-agent]\nenabled = yes\nlisten = {f.branch.address}\n")
         f.configure_agent(f.workstation, world.free_port(), more="retry = 500ms")

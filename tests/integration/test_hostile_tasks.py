@@ -36,8 +36,7 @@ class Scene:
         self.f.configure_agent(s, programs.free_port(), more="retry=1h")
         self.f.enroll(s)
         self.f.start_agent(s)
-        state = s.dir / "console"
-        ca = cc.load_ca(*((state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
+        ca = cc.ca_in(s.dir / "console")
         self.cert, self.key = cc.make_cert("atalaia://example/console/main", ca=ca)
         self.pid = s.agent.process.pid
         wait_for(self.answers, 20, "an answer")

@@ -49,13 +49,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "1s", "jitter": "0"}}, admin_port=0)
-        f.configure_agent(s, 0, more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-poll_interval=200ms
-""")
+        f.configure_agent(s, 0, more="retry=500ms", role=f.origin(poll_interval="200ms"))
         f.enroll(s)
         f.start_agent(s)
         wait_for(lambda: authority_version(f) == 1, 20, "authority")
@@ -179,7 +173,7 @@ def test_a_console_that_moved_keeps_its_agents(world):
     works(world)                                            # it orders, and it is told
     wait_for(lambda: json.loads(world.console_run("agents", "--json").stdout)["agents"][0]["agent"] == s.agent_id,
              10, "the agent in its list")
-    renew(world, cc.load_ca(*((s.dir / f"moved/ca-signing.{x}").read_bytes() for x in ("pem", "key"))))
+    renew(world, cc.ca_in(s.dir / "moved"))
     world.console.stop()
     world.console_conf = first
     world.console = s.start("atalaia-console", "serve", "--config", first)

@@ -40,13 +40,7 @@ def world():
         f.publish()
         f.start_console(policy={"update": {"interval": "2s", "jitter": "0"}}, init=("--two-signatures",),
                         admin_port=0)
-        f.configure_agent(s, 0, more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-poll_interval=200ms
-""")
+        f.configure_agent(s, 0, more="retry=500ms", role=f.origin(poll_interval="200ms"))
         f.enroll(s)
         f.start_agent(s)
         wait_for(lambda: authority(f), 20, "authority")
@@ -280,8 +274,7 @@ def test_revocation_ends_it(world):
     wait_for(lambda: authority(world)["version"] == new["version"], 30, "the new authority")
     with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
         ask(world, "GET", "/v1/status")
-    ca = (x509.load_pem_x509_certificate((s.dir / "console/ca-signing.pem").read_bytes()),
-          load_pem_private_key((s.dir / "console/ca-signing.key").read_bytes(), None))
+    ca = cc.ca_in(s.dir / "console")
     good = cc.make_cert("atalaia://example/console/main", ca, eku=(ExtendedKeyUsageOID.CLIENT_AUTH,))
     status, _, answer = ask(world, "POST", "/v1/tasks", envelope(world, "status"), cert=good)
     assert status == 403 and answer["code"] == "revoked", answer

@@ -58,21 +58,7 @@ def test_every_member_is_in_the_manual():
     f = fleets.Fleet(BIN, root, addresses=("127.0.91.1", "127.0.91.2", "127.0.91.3"), lines=300)
     named, seen = documented(), {}
     try:
-        f.make_feed()
-        f.publish()
-        f.start_console(admin_port=0, policy={"update": {"jitter": "0"}})
-        f.configure_agent(f.server, world.free_port(), role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {f.server.address}
-""")
-        f.start_agent(f.server)
-        f.configure_agent(f.workstation, world.free_port())
-        f.enroll(f.workstation)
-        f.start_agent(f.workstation)
-        current = f.workstation.dir / "state/feeds/signatures/current"
-        wait_for(current.is_symlink, 60, "the first set")
+        f.first_set(policy={"update": {"jitter": "0"}})
         f.send_task(f.workstation, "status")
         for host in (f.workstation, f.server):
             for verb in named:

@@ -8,7 +8,6 @@ import sys
 import tempfile
 
 import fleet as fleets
-import world
 from world import wait_for
 
 BIN = pathlib.Path(os.environ["ATALAIA_BIN"]).resolve()
@@ -65,21 +64,7 @@ def test_running_programs_log_what_the_page_says():
     root = pathlib.Path(tempfile.mkdtemp(prefix="atalaia-log-"))
     f = fleets.Fleet(BIN, root, addresses=("127.0.92.1", "127.0.92.2", "127.0.92.3"), lines=300)
     try:
-        f.make_feed()
-        f.publish()
-        f.start_console(admin_port=0)
-        f.configure_agent(f.server, world.free_port(), role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {f.server.address}
-""")
-        f.start_agent(f.server)
-        f.configure_agent(f.workstation, world.free_port(), more="[agent]\nlog = debug\n")
-        f.enroll(f.workstation)
-        f.start_agent(f.workstation)
-        current = f.workstation.dir / "state/feeds/signatures/current"
-        wait_for(current.is_symlink, 60, "the first set")
+        f.first_set(more="[agent]\nlog = debug\n")
         f.send_task(f.workstation, "status")
         procs = [f.console, f.server.agent, f.workstation.agent]
         for p in reversed(procs):

@@ -40,13 +40,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy=policy(), admin_port=0)
-        f.configure_agent(f.server, 0, role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, 0, role=f.origin(poll_interval="200ms"))
         f.configure_agent(f.branch, 0, more="retry=500ms",
                           role=f"[update-agent]\nenabled=yes\nlisten={ADDRESSES[1]}\n")
         for host in (f.server, f.branch):
@@ -64,17 +58,6 @@ def mirrored(world, feed):
     meta = world.branch.dir / "state/mirror/root" / feed / "metadata"
     versions = [int(p.name.split(".")[0]) for p in meta.glob("*.targets.json")] if meta.exists() else []
     return max(versions, default=0)
-
-
-def publish(world, size):
-    """A version with so many bytes that no delta can spare."""
-    folder = world.server.dir / "big"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "blob.bin").write_bytes(os.urandom(size))
-    (folder / "own.hdb").write_text(f"{'0' * 31}1:68:Atalaia.Seed\n")
-    world.server.own(folder)
-    return world.publish(folder)["version"]
 
 
 def apply(world, value):
@@ -108,7 +91,7 @@ def log_time(world, *words):
 
 def test_the_rate_that_policy_sets_is_kept_and_cancel_is_obeyed_at_once(world):
     apply(world, policy(rate=str(RATE)))
-    version = publish(world, SIZE)
+    version = world.publish_noise(SIZE)
     wait_for(lambda: part(world) > 100_000, 60, "the file under way")
     begin, at = time.monotonic(), part(world)
     samples = []
@@ -138,7 +121,7 @@ def test_outside_its_window_a_mirror_waits_but_for_policies(world):
     hour = f"{(now.hour + 3) % 24:02d}:{now.minute:02d}-{(now.hour + 4) % 24:02d}:{now.minute:02d}"
     apply(world, policy(window=[hour]))
     before, policies = mirrored(world, "signatures"), mirrored(world, "policies")
-    version = publish(world, 1000)
+    version = world.publish_noise(1000)
     apply(world, policy(rate="1M", window=[hour]))
     wait_for(lambda: mirrored(world, "policies") > policies, 30, "a newer policy mirrored all the same")
     time.sleep(1.5)
@@ -214,7 +197,7 @@ upstream={ADDRESSES[2]}/{dead.port}/0/{free_port(ADDRESSES[2])}
         start(world, world.server)
         at = len(asked)
         for size in (1000, 2000):
-            version = publish(world, size)
+            version = world.publish_noise(size)
             wait_for(lambda v=version: mirrored(world, "signatures") == v, 60, "mirrored from the one that works")
         gaps = [b[0] - a[-1] for a, b in zip(runs(asked), runs(asked)[1:])]
         assert all(p >= min(0.5 * 2 ** i, 8) * 0.9 for i, p in enumerate(gaps)), (gaps, at)

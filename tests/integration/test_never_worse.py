@@ -106,14 +106,7 @@ def world():
         f.make_feed()
         f.first = f.release()
         f.start_console(policy=POLICY, admin_port=22990)
-        f.configure_agent(f.server, 22991, more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-http_port=2221
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, 22991, more="retry=500ms", role=f.origin(http_port=2221, poll_interval="200ms"))
         script = w.write("engine.sh", ENGINE.format(log=w.dir / "engine.calls",
                                                     loaded=w.dir / "loaded"))
         script.chmod(0o755)

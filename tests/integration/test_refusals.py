@@ -51,12 +51,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(admin_port=0, web_port=0, handshakes_per_second=0)
-        f.configure_agent(s, 0, more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-""")
+        f.configure_agent(s, 0, more="retry=1h", role=f.origin())
         f.enroll(s)
         f.start_agent(s)
         s.event_port = json.loads((s.dir / "run/ports.json").read_text())["event"]
@@ -71,8 +66,7 @@ listen={ADDRESSES[0]}
 
 def prepare(f):
     """The certificates that knock, and an agent that is revoked."""
-    state = f.server.dir / "console"
-    ca = cc.load_ca(*((state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
+    ca = cc.ca_in(f.server.dir / "console")
     agent = "atalaia://example/agent/"
     at = types.SimpleNamespace(address=ADDRESSES[0], port=2225, org="example")
     f.good = cc.Agent(at, cc.Token(f.token()), "pc-good")

@@ -3,7 +3,6 @@ send its name to the thief's own server. 2024: a man in the middle of plain HTTP
 workstation takes anything, each says so to the console, and each heals when the way is clear again, without anybody
 touching it; the mirror mends itself."""
 import contextlib
-import hashlib
 import http.client
 import http.server
 import json
@@ -70,13 +69,7 @@ def start(f):
         "sources": {"update_agents": [{"name": "branch", "host": NAME, "ftp": 2021, "http": 2221,
                                        "version": 3333, "subnets": ["127.0.90.0/24"]}]}},
                     admin_port=0)
-    f.configure_agent(f.server, world.free_port(), more="retry=500ms", role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {SERVER}
-poll_interval = 200ms
-""")
+    f.configure_agent(f.server, world.free_port(), more="retry=500ms", role=f.origin(poll_interval="200ms"))
     f.start_agent(f.server)
     for host in [f.branch, *f.stations]:
         f.configure_agent(host, world.free_port(), more="retry=500ms\n[tamper]\ninterval=1s\n")

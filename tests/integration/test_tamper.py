@@ -166,13 +166,7 @@ def test_updates_go_on_when_the_hosts_file_hides_the_mirror(branch):
     f.make_feed()
     f.publish()
     f.start_console(policy=policy(), admin_port=0)
-    f.configure_agent(f.server, world.free_port(), more="retry=500ms", role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {SERVER}
-poll_interval = 200ms
-""")
+    f.configure_agent(f.server, world.free_port(), more="retry=500ms", role=f.origin(poll_interval="200ms"))
     f.start_agent(f.server)
     for host in (f.branch, f.workstation):
         f.configure_agent(host, world.free_port(), more="retry=500ms\n[tamper]\ninterval=300ms\n")

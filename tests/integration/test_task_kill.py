@@ -33,12 +33,7 @@ def world(debug_bin):
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=22870)
-        f.configure_agent(s, 22871, more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-""")
+        f.configure_agent(s, 22871, more="retry=1h", role=f.origin())
         f.enroll(s)
         f.start_agent(s)
         wait_for(lambda: (s.dir / "state/policy/authority.json").exists(), 20, "authority")
@@ -200,8 +195,7 @@ def test_a_task_that_comes_by_both_ways_at_once_runs_once(world):
     db = sqlite3.connect(s.dir / "console/console.db", timeout=10)
     envelope, = db.execute("SELECT envelope FROM tasks WHERE id = ?", (task,)).fetchone()
     db.close()
-    ca = [(s.dir / "console" / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")]
-    cert, key = cc.make_cert("atalaia://example/console/main", ca=cc.load_ca(*ca))
+    cert, key = cc.make_cert("atalaia://example/console/main", ca=cc.ca_in(s.dir / "console"))
 
     def push(_):
         return cc.https_to(ADDRESSES[0], 2222, "POST", "/v1/tasks", envelope, cert, key)[0]

@@ -30,13 +30,7 @@ def world():
         f.make_feed()
         f.publish()
         f.start_console(policy=policy(), admin_port=0)
-        f.configure_agent(f.server, 0, more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, 0, more="retry=1h", role=f.origin(poll_interval="200ms"))
         f.configure_agent(f.workstation, 0, more="retry=500ms")
         for host in (f.server, f.workstation):
             f.enroll(host)
@@ -53,17 +47,6 @@ poll_interval=200ms
 def version(f, feed="signatures"):
     path = f.workstation.dir / "state/feeds" / feed / "current"
     return int(os.readlink(path).split("/")[-1]) if path.is_symlink() else 0
-
-
-def publish(f, size=1000):
-    """A version with so many bytes that no delta can spare."""
-    folder = f.server.dir / "big"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "blob.bin").write_bytes(os.urandom(size))
-    (folder / "own.hdb").write_text(f"{'0' * 31}1:68:Atalaia.Seed\n")
-    f.server.own(folder)
-    return f.publish(folder)["version"]
 
 
 def apply(f, value, *marks):
@@ -92,7 +75,7 @@ def part(f):
 
 def test_the_rate_that_policy_sets_bounds_a_download(world):
     apply(world, policy({"rate_limit": str(RATE)}), f'"{RATE}"')
-    want = publish(world, SIZE)
+    want = world.publish_noise(SIZE)
     wait_for(lambda: part(world) > 100_000, 60, "the file under way")
     begin, at = time.monotonic(), part(world)
     while time.monotonic() - begin < 2 and version(world) < want:
@@ -107,7 +90,7 @@ def test_the_rate_that_policy_sets_bounds_a_download(world):
 def test_outside_its_window_it_waits_but_a_task_is_obeyed(world):
     apply(world, policy({"windows": [window(3)]}), window(3))
     before, policies = version(world), version(world, "policies")
-    want = publish(world)
+    want = world.publish_noise(1000)
     apply(world, policy({"windows": [window(3), window(5)]}), window(5))   # policies are never held back
     assert version(world, "policies") > policies
     time.sleep(1.5)                                     # more than an interval
@@ -115,7 +98,7 @@ def test_outside_its_window_it_waits_but_a_task_is_obeyed(world):
     done = world.send_task(world.workstation, "update.now", {"feed": "signatures"})
     assert done["state"] == "done", done
     assert done["result"]["feeds"][0]["outcome"] == "updated" and version(world) == want
-    later = publish(world)                              # and the timers wait again
+    later = world.publish_noise(1000)                              # and the timers wait again
     time.sleep(1.5)
     assert version(world) == want
     apply(world, policy())
@@ -124,7 +107,7 @@ def test_outside_its_window_it_waits_but_a_task_is_obeyed(world):
 
 def test_inside_its_window_it_updates_by_itself_and_by_task(world):
     apply(world, policy({"windows": [window(-0.5)]}), window(-0.5))
-    want = publish(world)
+    want = world.publish_noise(1000)
     wait_for(lambda: version(world) == want, 40, "the version by itself")
     done = world.send_task(world.workstation, "update.now", {"feed": "signatures"})
     assert done["state"] == "done" and done["result"]["feeds"][0]["outcome"] == "current", done

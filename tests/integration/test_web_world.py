@@ -34,16 +34,8 @@ def world():
                                 "sources": {"update_agents": [near]}},
                         web=root / "web", web_port=f.web_port, admin_port=free_port(), agent_port=free_port(ADDRESSES[0]),
                         source_ftp=22931, source_http=22932, source_version=22934)
-        f.configure_agent(f.server, free_port(), more="retry=500ms", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-ftp_port=22931
-http_port=22932
-version_port=22934
-poll_interval=200ms
-""")
+        f.configure_agent(f.server, free_port(), more="retry=500ms", role=f.origin(
+            ftp_port=22931, http_port=22932, version_port=22934, poll_interval="200ms"))
         for host in (f.branch, f.workstation):
             f.configure_agent(host, free_port(), more="retry=500ms")
         for host in (f.server, f.branch, f.workstation):

@@ -77,7 +77,7 @@ class Console:
 
     def ca(self):
         """The organisation's CA: certificate and key, for making wrong certificates."""
-        return load_ca(*((self.state / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
+        return ca_in(self.state)
 
     def events(self, *args):
         out = self.cli("events", "--json", "--last", "1000", *args).stdout
@@ -120,6 +120,11 @@ class Token:
 def load_ca(cert_pem, key_pem):
     return (x509.load_pem_x509_certificate(cert_pem),
             serialization.load_pem_private_key(key_pem, None))
+
+
+def ca_in(folder):
+    """The CA that the console with this folder signs by."""
+    return load_ca(*((folder / f"ca-signing.{x}").read_bytes() for x in ("pem", "key")))
 
 
 def new_key():

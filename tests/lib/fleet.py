@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import signatures
-from world import Proc, check_end, wait_for
+from world import Proc, check_end, free_port, wait_for
 
 
 class FleetError(Exception):
@@ -195,6 +195,39 @@ roots = {host.dir}/roots
 {engine}
 {role}
 """)
+
+    def origin(self, **options):
+        """The role of the server: it serves what is published."""
+        more = "".join(f"{k} = {v}\n" for k, v in options.items())
+        return f"""[update-agent]
+enabled = yes
+mode = origin
+root = {self.publish_root}
+listen = {self.server.address}
+{more}"""
+
+    def publish_noise(self, size):
+        """A version with so many bytes that no delta can spare."""
+        folder = self.server.dir / "big"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "blob.bin").write_bytes(os.urandom(size))
+        (folder / "own.hdb").write_text(f"{'0' * 31}1:68:Atalaia.Seed\n")
+        self.server.own(folder)
+        return self.publish(folder)["version"]
+
+    def first_set(self, policy=None, more=""):
+        """Server and workstation with a set: the smallest fleet that works."""
+        w = self.workstation
+        self.make_feed()
+        self.publish()
+        self.start_console(admin_port=0, **({"policy": policy} if policy else {}))
+        self.configure_agent(self.server, free_port(), role=self.origin())
+        self.start_agent(self.server)
+        self.configure_agent(w, free_port(), more=more)
+        self.enroll(w)
+        self.start_agent(w)
+        wait_for((w.dir / "state/feeds/signatures/current").is_symlink, 60, "the first set")
 
     def enroll(self, host, *token_args):
         host.run("atalaia-agent", "enroll", "--config", host.conf, self.token(*token_args))

@@ -65,13 +65,7 @@ class LabWorld:
             "sources": {"update_agents": [{"name": "branch", "host": BRANCH, "ftp": 2021,
                                            "http": 2221, "version": 3333,
                                            "subnets": [WORKSTATION + "/32"]}]}})
-        f.configure_agent(self.server, 2227, role=f"""[update-agent]
-enabled = yes
-mode = origin
-root = {f.publish_root}
-listen = {SERVER}
-http_port = 2221
-""")
+        f.configure_agent(self.server, 2227, role=f.origin(http_port=2221))
         f.start_agent(self.server)
         for host in (self.branch, self.workstation):
             f.configure_agent(host, 2227)

@@ -27,16 +27,8 @@ class RoleSwitch(victims.Victim):
         f.make_feed()
         f.publish()
         f.start_console(policy={"update": {"interval": "1h", "jitter": "0"}}, admin_port=free_port())
-        f.configure_agent(self.host, free_port(), more="retry=1h", role=f"""[update-agent]
-enabled=yes
-mode=origin
-root={f.publish_root}
-listen={ADDRESSES[0]}
-[spool]
-quota_detection=1M
-quota_task=1M
-quota_telemetry=1M
-""")
+        f.configure_agent(self.host, free_port(), more="retry=1h", role=f.origin() +
+                          "[spool]\nquota_detection=1M\nquota_task=1M\nquota_telemetry=1M\n")
         f.enroll(self.host)
         self.state = self.host.dir / "state"
         self.start()
